@@ -1,0 +1,38 @@
+# make train   sets everything up and trains ant; make train ARGS="--env cartpole --num_steps 500_000" passes settings on
+# make test    sets everything up and runs every check and test
+# make setup   the set-up alone; does nothing when all is there
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+# The CUDA build of JAX where an NVIDIA driver answers: JAX_EXTRA=cuda12, or =cpu, chooses by hand.
+JAX_EXTRA ?= $(shell nvidia-smi >/dev/null 2>&1 && echo cuda13 || echo cpu)
+
+.PHONY: setup train test clean
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12), (3, 13)))' || \
+	  { echo "error: Python 3.11, 3.12 or 3.13 is needed: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+ifneq ($(JAX_EXTRA),cpu)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock "jax[$(JAX_EXTRA)]"
+endif
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+train: setup
+	$(BIN)/python -m train.main $(ARGS)
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(ARGS)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,103 @@
+"""Every hyper-parameter of Advantage-Weighted Regression, with unit, range and source.
+
+"paper" is Peng, Kumar, Zhang, Levine 2019, arXiv 1910.00177; "authors' code" is the implementation they published.
+"""
+
+import dataclasses
+import math
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class AwrConfig:
+    """Settings of the algorithm. All of its variants (RWR, on-policy, BC, ...) are values of these fields."""
+
+    rollout_steps: int = 8
+    """Control steps T that every environment takes per iteration. Paper: about 2000 samples from one environment."""
+    buffer_blocks: int = 3
+    """The replay ring holds this many iterations' rows; 1 is on-policy. Paper: the newest 50,000 samples, about 25."""
+    gamma: float = 0.99
+    """Discount per control step, in [0, 1). Paper: 0.99."""
+    lam: float = 0.95
+    """Lambda of TD(lambda), in [0, 1]; 1 is Monte Carlo. Paper: 0.95."""
+    baseline: bool = True
+    """Subtract V(s) from the return; without it the weights are those of reward-weighted regression."""
+    advantage: Literal["standardized", "raw"] = "standardized"
+    """Advantages in units of their std over the ring (authors' code, beta 1) or as they are (paper, beta 0.05)."""
+    weighting: Literal["exponential", "uniform"] = "exponential"
+    """Weights min(exp(A / beta), weight_max), or 1 for every action (behaviour cloning)."""
+    beta: float = 1.0
+    """Temperature of the weights, > 0, in units of the advantage. Authors' code: 1.0."""
+    target_ess: float = 0.0
+    """If > 0, beta is found each iteration so that unclipped weights have this effective sample share, in (0, 1)."""
+    weight_max: float = 20.0
+    """Weights are clipped here, > 0. Paper: 20."""
+    relabel: Literal["twice", "once"] = "twice"
+    """Recompute values and returns after the value regression (authors' code), or use those from before it."""
+
+    policy_hidden: tuple[int, ...] = (128, 64)
+    """Widths of the policy network's hidden layers. Paper: 128 64."""
+    value_hidden: tuple[int, ...] = (128, 64)
+    """Widths of the value network's hidden layers. Paper: 128 64."""
+    activation: Literal["relu", "silu", "tanh"] = "relu"
+    """Activation of the hidden layers. Paper: relu."""
+    std: float = 0.4
+    """Action std of the Gaussian policy in units of [-1, 1], > 0 (initial, if learned). Authors' code: 0.4, Ant 0.2."""
+    learn_std: bool = False
+    """Learn one std per action dimension (the paper's is fixed)."""
+    std_min: float = 0.1
+    """A learned std cannot fall below this floor, >= 0; without one it collapses."""
+
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """Adam, or SGD with momentum (paper)."""
+    momentum: float = 0.9
+    """Momentum of SGD, in [0, 1). Paper: 0.9."""
+    policy_lr: float = 3e-4
+    """Step size of the policy, > 0. Paper: 5e-5 with SGD."""
+    value_lr: float = 1e-3
+    """Step size of the value network, > 0, on values in units of 1 / (1 - gamma). Authors' code: 1e-2 with SGD."""
+    batch_size: int = 4096
+    """Rows in a minibatch, drawn with replacement from the ring. Paper: 256."""
+    policy_updates: int = 20
+    """Gradient steps on the policy per iteration. Paper: 1000."""
+    value_updates: int = 20
+    """Gradient steps on the value network per iteration. Paper: 200."""
+    bound_coef: float = 10.0
+    """Weight of the penalty on Gaussian means outside [-1, 1]. Authors' code: 10."""
+    logit_coef: float = 0.0
+    """Weight of the L2 penalty on the logits of a categorical policy. Authors' code: 0.001 for LunarLander."""
+
+    obs_clip: float = 10.0
+    """Normalised observations are clipped to +- this, > 0."""
+    normalizer_steps: int = 0
+    """Freeze the observation normaliser after this many observations; 0: never. Authors' code: 300,000."""
+
+    @property
+    def capacity(self) -> int:
+        """Rows C of the replay ring."""
+        return self.rollout_steps * self.buffer_blocks
+
+    def problems(self) -> list[str]:
+        """One line for every setting that makes no sense, saying what to write instead; empty if all is well."""
+        found = []
+
+        def require(holds: bool, name: str, rule: str) -> None:
+            if not holds:
+                found.append(f"{name} must be {rule}, not {getattr(self, name)}")
+
+        require(0 <= self.gamma < 1, "gamma", "at least 0 and below 1")
+        require(0 <= self.lam <= 1, "lam", "from 0 to 1")
+        require(0 <= self.target_ess < 1, "target_ess", "at least 0 (off) and below 1")
+        require(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
+        for name in ("beta", "weight_max", "std", "policy_lr", "value_lr", "obs_clip"):
+            require(0 < getattr(self, name) < math.inf, name, "a positive number")
+        for name in ("bound_coef", "logit_coef", "std_min"):
+            require(0 <= getattr(self, name) < math.inf, name, "zero or a positive number")
+        require(not self.learn_std or self.std > self.std_min, "std", f"above std_min ({self.std_min}) to be learned")
+        for name in ("rollout_steps", "buffer_blocks", "batch_size"):
+            require(getattr(self, name) > 0, name, "a positive number")
+        for name in ("policy_updates", "value_updates", "normalizer_steps"):
+            require(getattr(self, name) >= 0, name, "zero or a positive number")
+        for name in ("policy_hidden", "value_hidden"):
+            require(all(width > 0 for width in getattr(self, name)), name, "positive widths")
+        return found

@@ -1,0 +1,211 @@
+"""One AWR iteration's learning: relabel the ring, regress the value, relabel, regress the policy (paper, algorithm 1).
+
+Everything that learning needs is a `LearnerState`; a `Learner` is the pure functions over it, bound to a config and to
+the sizes of a task.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jax import lax
+from jaxtyping import Array, Float, Key
+
+from awr_mjx import losses, normalizer, reduce, replay, returns
+from awr_mjx.config import AwrConfig
+from awr_mjx.distributions import Categorical, Distribution, Gaussian
+from awr_mjx.networks import Mlp
+
+Params = Any  # a pytree of arrays
+Metrics = dict[str, Float[Array, ""]]
+KL_ROWS = 4096  # rows on which KL(new || old) is estimated each iteration
+
+
+@struct.dataclass
+class LearnerState:
+    """Attributes: `policy` and `value` parameters, their optimisers' states, and the observation `normalizer`."""
+
+    policy: Params
+    value: Params
+    policy_opt: optax.OptState
+    value_opt: optax.OptState
+    normalizer: normalizer.Normalizer
+
+
+class Learner:
+    """The algorithm for observations of size O and actions of size A (dimensions, or choices if `discrete`)."""
+
+    def __init__(self, config: AwrConfig, observation_size: int, action_size: int, discrete: bool) -> None:
+        self.config, self.discrete = config, discrete
+        self.observation_size, self.action_size = observation_size, action_size
+        self.value_scale = 1.0 / (1.0 - config.gamma)
+        self._policy_net = Mlp(config.policy_hidden, action_size, config.activation, small_output=True)
+        self._value_net = Mlp(config.value_hidden, 1, config.activation)
+        self._policy_tx = self._optimizer(config.policy_lr)
+        self._value_tx = self._optimizer(config.value_lr)
+
+    def _optimizer(self, lr: float) -> optax.GradientTransformation:
+        return optax.adam(lr) if self.config.optimizer == "adam" else optax.sgd(lr, self.config.momentum)
+
+    def init(self, key: Key[Array, ""]) -> LearnerState:
+        """Fresh networks, optimisers and normaliser."""
+        key_policy, key_value = jax.random.split(key)
+        obs = jnp.zeros((1, self.observation_size))
+        policy = {"net": self._policy_net.init(key_policy, obs)["params"]}
+        if self.config.learn_std and not self.discrete:
+            raw = math.log(math.expm1(self.config.std - self.config.std_min))  # inverse of softplus
+            policy["raw_std"] = jnp.full(self.action_size, raw, jnp.float32)
+        value = self._value_net.init(key_value, obs)["params"]
+        return LearnerState(
+            policy, value, self._policy_tx.init(policy), self._value_tx.init(value), normalizer.init(obs.shape[-1])
+        )
+
+    def observe(self, state: LearnerState, rows: replay.Rows) -> LearnerState:
+        """Lets the normaliser see new `rows` [T, N, ...]."""
+        seen = normalizer.update(state.normalizer, rows.obs, rows.valid, self.config.normalizer_steps)
+        return state.replace(normalizer=seen)  # type: ignore[attr-defined]
+
+    def policy(self, params: Params, stats: normalizer.Normalizer, obs: Float[Array, "*batch O"]) -> Distribution:
+        """pi(.|s) for raw observations [..., O]."""
+        output: Any = self._policy_net.apply({"params": params["net"]}, self._normalize(stats, obs))
+        return Categorical(output) if self.discrete else Gaussian(output, self.action_std(params))
+
+    def action_std(self, params: Params) -> Float[Array, " A"]:
+        """The Gaussian policy's std [A] in units of [-1, 1]: fixed, or the floor plus a softplus of a parameter."""
+        if self.config.learn_std:
+            return self.config.std_min + jax.nn.softplus(params["raw_std"])
+        return jnp.full(self.action_size, self.config.std)
+
+    def value(
+        self, params: Params, stats: normalizer.Normalizer, obs: Float[Array, "*batch O"]
+    ) -> Float[Array, "*batch"]:
+        """V(s) in units of reward, for raw observations [..., O]."""
+        return self._value_units(params, stats, obs) * self.value_scale
+
+    def _value_units(self, params: Params, stats: normalizer.Normalizer, obs: Array) -> Array:
+        """The value network's output f(s) = V(s) (1 - gamma)."""
+        output: Any = self._value_net.apply({"params": params}, self._normalize(stats, obs))
+        return output[..., 0]
+
+    def _normalize(self, stats: normalizer.Normalizer, obs: Array) -> Array:
+        return normalizer.normalize(stats, obs, self.config.obs_clip)
+
+    def update(
+        self, state: LearnerState, ring: replay.Ring, live_obs: Float[Array, "N O"], key: Key[Array, ""]
+    ) -> tuple[LearnerState, Metrics]:
+        """Regresses value and policy on the ring: algorithm 1, lines 6 and 7.
+
+        Args:
+          state: what was learned so far.
+          ring: the replay ring, new rows already in it.
+          live_obs: observation [N, O] of every environment now (the successor of the newest row).
+          key: randomness of this iteration's minibatches.
+        """
+        config, valid = self.config, ring.rows.valid
+        key_value, key_policy, key_kl = jax.random.split(key, 3)
+
+        g, v = self.relabel(state, ring, live_obs)
+        metrics = {"explained_variance": returns.explained_variance(g, v, valid)}
+        state, metrics["value_loss"] = self.regress_value(state, ring, g, key_value)
+        if config.relabel == "twice" and config.value_updates:
+            g, v = self.relabel(state, ring, live_obs)
+        _, weights, diagnostics = returns.advantages_and_weights(g, v, valid, config)
+        old = state.policy
+        state, metrics["policy_loss"] = self.regress_policy(state, ring, weights, key_policy)
+        metrics |= diagnostics | self._policy_diagnostics(state, old, ring, key_kl)
+        metrics |= {"value_mean": reduce.mean(v, valid), "ring_valid": reduce.total(valid.astype(jnp.float32))}
+        return state, metrics
+
+    def relabel(
+        self, state: LearnerState, ring: replay.Ring, live_obs: Float[Array, "N O"]
+    ) -> tuple[Float[Array, "C N"], Float[Array, "C N"]]:
+        """TD(lambda) returns and values [C, N] of the ring under the present value network (`returns.relabel`)."""
+
+        def value(obs: Array) -> Array:
+            return self.value(state.value, state.normalizer, obs)
+
+        return returns.relabel(ring, value, live_obs, self.config.gamma, self.config.lam)
+
+    def regress_value(
+        self, state: LearnerState, ring: replay.Ring, g: Float[Array, "C N"], key: Key[Array, ""]
+    ) -> tuple[LearnerState, Float[Array, ""]]:
+        """Fits the value network to the returns `g` [C, N]; gives the new state and the mean loss []."""
+
+        def loss(params: Params, batch: replay.Batch) -> Array:
+            prediction = self._value_units(params, state.normalizer, batch.obs)
+            return losses.value_loss(prediction, batch.extra["target"] / self.value_scale, batch.valid)
+
+        def draw(key: Array) -> replay.Batch:
+            return replay.sample(ring, key, self.config.batch_size, target=g)
+
+        value, opt, mean_loss = regress(
+            loss, self._value_tx, state.value, state.value_opt, draw, key, self.config.value_updates
+        )
+        return state.replace(value=value, value_opt=opt), mean_loss  # type: ignore[attr-defined]
+
+    def regress_policy(
+        self, state: LearnerState, ring: replay.Ring, weights: Float[Array, "C N"], key: Key[Array, ""]
+    ) -> tuple[LearnerState, Float[Array, ""]]:
+        """Fits the policy to the ring's actions, weighted by `weights` [C, N]; new state and the mean loss []."""
+        config = self.config
+
+        def loss(params: Params, batch: replay.Batch) -> Array:
+            policy = self.policy(params, state.normalizer, batch.obs)
+            weight = batch.extra["weight"]
+            return losses.policy_loss(policy, batch.action, weight, batch.valid, config.bound_coef, config.logit_coef)
+
+        def draw(key: Array) -> replay.Batch:
+            return replay.sample(ring, key, config.batch_size, weight=weights)
+
+        policy, opt, mean_loss = regress(
+            loss, self._policy_tx, state.policy, state.policy_opt, draw, key, config.policy_updates
+        )
+        return state.replace(policy=policy, policy_opt=opt), mean_loss  # type: ignore[attr-defined]
+
+    def _policy_diagnostics(self, state: LearnerState, old: Params, ring: replay.Ring, key: Array) -> Metrics:
+        batch = replay.sample(ring, key, min(KL_ROWS, ring.rows.reward.size))
+        new_policy = self.policy(state.policy, state.normalizer, batch.obs)
+        old_policy = self.policy(old, state.normalizer, batch.obs)
+        found = {
+            "kl": reduce.mean(new_policy.kl(old_policy), batch.valid),
+            "entropy": reduce.mean(new_policy.entropy(), batch.valid),
+        }
+        if not self.discrete:
+            found["action_std"] = jnp.mean(self.action_std(state.policy))
+        return found
+
+
+def regress(
+    loss: Callable[[Params, replay.Batch], Array],
+    tx: optax.GradientTransformation,
+    params: Params,
+    opt: optax.OptState,
+    draw: Callable[[Array], replay.Batch],
+    key: Array,
+    updates: int,
+) -> tuple[Params, optax.OptState, Float[Array, ""]]:
+    """Takes `updates` gradient steps, each on a fresh minibatch, as one scan.
+
+    Args:
+      loss: (params, minibatch) -> scalar [].
+      tx: the optimiser of `params`, `opt` its state.
+      draw: key -> minibatch.
+      key: randomness of the minibatches.
+      updates: number of gradient steps, 0 or more.
+
+    Returns:
+      New parameters, new optimiser state, and the mean loss [] of all steps (0 if there were none).
+    """
+
+    def step(carry: tuple[Params, optax.OptState], key: Array) -> tuple[tuple[Params, optax.OptState], Array]:
+        params, opt = carry
+        value, gradient = jax.value_and_grad(loss)(params, draw(key))
+        changes, opt = tx.update(reduce.mean_gradient(gradient), opt, params)
+        return (optax.apply_updates(params, changes), opt), value
+
+    (params, opt), values = lax.scan(step, (params, opt), jax.random.split(key, updates))
+    return params, opt, jnp.sum(values) / max(updates, 1)

@@ -1,0 +1,104 @@
+"""The replay ring: the newest C rows of N environments each, on the device, time-major.
+
+A row is what all environments did in one control step. An observation is stored once, because the successor of a row
+is the next row (`envs.vector` sees to that): there is no `next_obs`. Inserting overwrites the oldest block of rows in
+place; nothing is ever rolled or copied.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped
+
+
+@struct.dataclass
+class Rows:
+    """What N environments did in T (or C) successive control steps; a single row has no time axis.
+
+    Attributes:
+      obs: float32 [T, N, O], raw, *before* the action.
+      action: float32 [T, N, A] or int32 [T, N], as the policy drew it.
+      reward: float32 [T, N]; 0 where not valid.
+      terminated: bool [T, N], the task ended the episode here. A time limit is "valid, not terminated, and the
+        successor row is not valid".
+      valid: bool [T, N]; False where the action was ignored because the environment was being reset.
+    """
+
+    obs: Float[Array, "*T N O"]
+    action: Shaped[Array, "..."]
+    reward: Float[Array, "*T N"]
+    terminated: Bool[Array, "*T N"]
+    valid: Bool[Array, "*T N"]
+
+
+@struct.dataclass
+class Ring:
+    """Attributes: `rows` with leading axes [C, N]; `head` int32 [], where the next row goes; `filled` int32 [], how
+    many rows hold data (rows 0..filled-1 do)."""
+
+    rows: Rows
+    head: Int[Array, ""]
+    filled: Int[Array, ""]
+
+
+@struct.dataclass
+class Batch:
+    """A minibatch of B rows of single environments.
+
+    Attributes: `obs` [B, O], `action` [B, A] or [B], `extra` named [B] numbers that lie beside the ring, `valid` [B].
+    """
+
+    obs: Float[Array, "B O"]
+    action: Shaped[Array, "B ..."]
+    extra: dict[str, Float[Array, " B"]]
+    valid: Bool[Array, " B"]
+
+
+def init(capacity: int, num_envs: int, observation_size: int, action_size: int, discrete: bool) -> Ring:
+    """An empty ring of C = `capacity` rows of N = `num_envs` environments; no row is valid."""
+    shape = (capacity, num_envs)
+    action = jnp.zeros(shape, jnp.int32) if discrete else jnp.zeros((*shape, action_size))
+    rows = Rows(
+        obs=jnp.zeros((*shape, observation_size)),
+        action=action,
+        reward=jnp.zeros(shape),
+        terminated=jnp.zeros(shape, bool),
+        valid=jnp.zeros(shape, bool),
+    )
+    return Ring(rows, head=jnp.zeros((), jnp.int32), filled=jnp.zeros((), jnp.int32))
+
+
+def insert(ring: Ring, rows: Rows) -> Ring:
+    """Overwrites the oldest T rows of the ring with `rows` [T, N, ...]; T must divide C. Donate the ring.
+
+    Raises:
+      ValueError: if T does not divide the ring's C rows (a block would wrap around its end).
+    """
+    capacity, added = ring.rows.reward.shape[0], rows.reward.shape[0]
+    if capacity % added:
+        raise ValueError(f"a ring of {capacity} rows cannot take blocks of {added}: make it a multiple")
+
+    def write(old: Array, new: Array) -> Array:
+        return lax.dynamic_update_slice_in_dim(old, new, ring.head, axis=0)
+
+    return Ring(
+        rows=jax.tree.map(write, ring.rows, rows),
+        head=(ring.head + added) % capacity,
+        filled=jnp.minimum(ring.filled + added, capacity),
+    )
+
+
+def sample(ring: Ring, key: Key[Array, ""], batch_size: int, **beside: Float[Array, "C N"]) -> Batch:
+    """Draws B = `batch_size` rows of single environments, uniformly and with replacement, from the filled part.
+
+    Invalid rows may be drawn; they carry `valid` = False and must have weight 0 in every loss.
+
+    Args:
+      ring: the ring; `beside`: arrays [C, N] to be read at the same places (returns, weights).
+    """
+    key_time, key_env = jax.random.split(key)
+    time = jax.random.randint(key_time, (batch_size,), 0, jnp.maximum(ring.filled, 1))
+    env = jax.random.randint(key_env, (batch_size,), 0, ring.rows.reward.shape[1])
+    extra = {name: array[time, env] for name, array in beside.items()}
+    return Batch(ring.rows.obs[time, env], ring.rows.action[time, env], extra, ring.rows.valid[time, env])

@@ -1,0 +1,1 @@
+"""Tasks, and how thousands of them are stepped as one. Knows no algorithm."""

@@ -1,0 +1,60 @@
+"""What a task is: the protocol that Brax and MuJoCo Playground already speak, and nothing more.
+
+A task is a pair of pure functions for *one* environment, `reset(key) -> State` and `step(State, action) -> State`.
+It ends episodes only for its own reasons (a failure, a goal). Batches, time limits, resets and numbers that are not
+finite are the business of `envs.vector`.
+"""
+
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+from flax import struct
+
+
+@struct.dataclass
+class State:
+    """One environment between two control steps; the field names of MuJoCo Playground's `State`.
+
+    Attributes:
+      data: whatever the task needs to go on (a pytree of arrays); opaque to everyone else.
+      obs: float32 [O], in the task's own units.
+      reward: float32 [], of the step that led here; 0 after a reset.
+      done: float32 [], 1 if the step ended the episode by the task's own rule (never by a time limit), else 0.
+      metrics: named float32 [] terms worth looking at, such as the parts of the reward.
+      info: anything else that has to travel along; empty for most tasks.
+    """
+
+    data: Any
+    obs: jax.Array
+    reward: jax.Array
+    done: jax.Array
+    metrics: dict[str, jax.Array] = struct.field(default_factory=dict)
+    info: dict[str, Any] = struct.field(default_factory=dict)
+
+
+@runtime_checkable
+class Env(Protocol):
+    """A task. Any object with these members can be trained on.
+
+    Attributes:
+      observation_size: O.
+      action_size: A, the number of action dimensions, or of actions where `discrete`.
+      discrete: True if an action is an int32 [] in 0..A-1; else it is float32 [A] in units of [-1, 1], which the
+        task itself clips (the policy does not).
+      episode_length: time limit in control steps; `envs.vector` applies it.
+      dt: seconds of simulated time per control step.
+    """
+
+    observation_size: int
+    action_size: int
+    discrete: bool
+    episode_length: int
+    dt: float
+
+    def reset(self, key: jax.Array) -> Any:
+        """Returns the first `State` of a fresh episode, drawn with a typed PRNG `key`."""
+        ...
+
+    def step(self, state: Any, action: jax.Array) -> Any:
+        """Returns the `State` one control step of `dt` seconds later; `action` is float32 [A] or int32 []."""
+        ...

@@ -1,0 +1,206 @@
+"""The two regressions end where algebra says that they must."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from awr_mjx import learner as learning
+from awr_mjx import normalizer, replay
+from awr_mjx.config import AwrConfig
+from awr_mjx.learner import Learner, LearnerState
+from tests.tasks import Chain
+
+SMALL = {"policy_hidden": (), "value_hidden": (), "batch_size": 512}
+
+
+def ring_of(rows: dict[str, np.ndarray], discrete: bool = False) -> replay.Ring:
+    time, envs, size = rows["obs"].shape
+    ring = replay.init(time, envs, size, rows["action"].shape[-1], discrete)
+    types = {"terminated": bool, "valid": bool, "action": jnp.int32 if discrete else jnp.float32}
+    return replay.insert(ring, replay.Rows(**{k: jnp.asarray(v, types.get(k, jnp.float32)) for k, v in rows.items()}))
+
+
+def train(learner: Learner, ring: replay.Ring, live: np.ndarray, updates: int) -> tuple[LearnerState, dict[str, float]]:
+    """`updates` iterations of AWR on one ring that stays as it is."""
+    state = learner.observe(learner.init(jax.random.key(0)), ring.rows)
+    update = jax.jit(learner.update)
+    for i in range(updates):
+        state, metrics = update(state, ring, jnp.asarray(live, jnp.float32), jax.random.key(i))
+    return state, {k: float(v) for k, v in metrics.items()}
+
+
+def chain_rows(chain: Chain, time: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """What the vector environment would record of L chains that start at each place, and their last observations."""
+    size, envs = chain.length, chain.length
+    rows = {k: np.zeros((time, envs)) for k in ("reward", "terminated", "valid")}
+    places = np.zeros((time + 1, envs), int)
+    for n in range(envs):
+        place, steps, ended = n, 0, False
+        for t in range(time):
+            places[t, n] = place
+            if ended:
+                place, steps, ended = (n + t) % size, 0, False
+                continue
+            left = place == size - 1
+            place, steps = (place + 1) % size, steps + 1
+            rows["valid"][t, n], rows["reward"][t, n] = True, left
+            rows["terminated"][t, n] = left and chain.fails
+            ended = bool(rows["terminated"][t, n]) or steps == chain.episode_length
+        places[time, n] = place
+    rows["obs"], rows["action"] = np.eye(size)[places[:-1]], np.zeros((time, envs, 2))
+    return rows, np.eye(size)[places[-1]]
+
+
+@functools.cache
+def critic() -> Learner:
+    config = AwrConfig(**SMALL, gamma=0.9, lam=0.8, value_lr=0.02, value_updates=100, policy_updates=0)  # type: ignore[arg-type]
+    return Learner(config, 4, 2, discrete=False)
+
+
+@pytest.mark.parametrize("end", ["failure", "never"])
+def test_the_critic_finds_the_value_of_a_chain(end: Any) -> None:
+    """Failures are worth nothing, and a time limit after 3 steps (shorter than the chain) takes nothing away."""
+    chain = Chain(4, end, episode_length=3 if end == "never" else 1000)
+    rows, live = chain_rows(chain, 24)
+    assert (rows["valid"] == 0).sum() >= 16
+    state, metrics = train(critic(), ring_of(rows), live, 12)
+    found = critic().value(state.value, state.normalizer, jnp.eye(4))
+    np.testing.assert_allclose(found, chain.value(0.9), atol=0.03)
+    assert metrics["explained_variance"] > 0.98
+
+
+def samples(actions: list[float], weights: list[float], discrete: bool = False) -> replay.Ring:
+    """Equally many samples of each action. With gamma 0 and no baseline the return is the reward, log of the weight."""
+    count = len(actions)
+    time = np.arange(12 * count) % (count + 1)  # every (count + 1)th row is not valid, and would weigh most
+    valid = np.repeat((time < count)[:, None], 4, axis=1)
+    action = np.array([*actions, 2 if discrete else 5.0])[time][:, None].repeat(4, axis=1)
+    reward = np.log([*weights, 19.0])[time][:, None].repeat(4, axis=1)
+    rows = {
+        "obs": np.zeros((len(time), 4, 1)),
+        "action": action if discrete else action[..., None],
+        "reward": reward,
+        "terminated": np.zeros_like(valid),
+        "valid": valid,
+    }
+    ring = replay.init(len(time), 4, 1, 3 if discrete else 1, discrete)
+    types = {"terminated": bool, "valid": bool, "action": jnp.int32 if discrete else jnp.float32}
+    return replay.insert(ring, replay.Rows(**{k: jnp.asarray(v, types.get(k, jnp.float32)) for k, v in rows.items()}))
+
+
+def actor(size: int = 1, discrete: bool = False, **changes: Any) -> Learner:
+    plain = {"gamma": 0.0, "baseline": False, "advantage": "raw", "value_updates": 0, "bound_coef": 0.0}
+    config = AwrConfig(**SMALL | plain | {"policy_lr": 0.01, "policy_updates": 100} | changes)  # type: ignore[arg-type]
+    return Learner(config, 1, size, discrete)
+
+
+def test_the_policy_moves_to_the_weighted_mean() -> None:
+    # Actions -0.4 (weight 1) and 0.6 (weight 3): mean (-0.4 + 1.8) / 4 = 0.35,
+    # variance (0.75^2 + 3 * 0.25^2) / 4 = 0.1875, std 0.433.
+    learner = actor(learn_std=True, std_min=0.1)
+    state, metrics = train(learner, samples([-0.4, 0.6], [1.0, 3.0]), np.zeros((4, 1)), 5)
+    policy = learner.policy(state.policy, state.normalizer, jnp.zeros((1, 1)))
+    assert float(policy.mode()[0, 0]) == pytest.approx(0.35, abs=0.03)
+    assert float(learner.action_std(state.policy)[0]) == pytest.approx(0.433, abs=0.03)
+    assert metrics["weight_mean"] == pytest.approx(2.0, rel=1e-5)
+    # (1 + 3)^2 / (1 + 9) / 2
+    assert metrics["effective_sample_share"] == pytest.approx(0.8, rel=1e-5)
+
+
+def test_a_learned_std_does_not_fall_below_its_floor() -> None:
+    """All actions are the same, so that the likelihood of a std of 0 is infinite."""
+    learner = actor(learn_std=True, std_min=0.2, policy_lr=0.05)
+    state, metrics = train(learner, samples([0.3, 0.3], [1.0, 1.0]), np.zeros((4, 1)), 6)
+    assert 0.2 <= float(learner.action_std(state.policy)[0]) < 0.22
+    assert metrics["action_std"] == pytest.approx(float(learner.action_std(state.policy)[0]))
+
+
+def test_a_categorical_policy_moves_to_the_weights_shares() -> None:
+    # Weights 1, 3, 4 of equally many samples: probabilities 1/8, 3/8, 1/2.
+    learner = actor(3, discrete=True, policy_lr=0.03)
+    state, metrics = train(learner, samples([0, 1, 2], [1.0, 3.0, 4.0], discrete=True), np.zeros((4, 1)), 5)
+    logits = learner.policy(state.policy, state.normalizer, jnp.zeros(1)).logits  # type: ignore[attr-defined]
+    np.testing.assert_allclose(jax.nn.softmax(logits), [0.125, 0.375, 0.5], atol=0.03)
+    assert np.isfinite(list(metrics.values())).all()
+    assert "action_std" not in metrics
+
+
+def parameters(state: LearnerState) -> list[np.ndarray]:
+    return [np.asarray(x) for x in jax.tree.leaves((state.policy, state.value))]
+
+
+def test_no_updates_leave_the_parameters_alone() -> None:
+    rows, live = chain_rows(Chain(4), 6)
+    learner = Learner(AwrConfig(**SMALL, value_updates=0, policy_updates=0), 4, 2, discrete=False)  # type: ignore[arg-type]
+    state, metrics = train(learner, ring_of(rows), live, 1)
+    jax.tree.map(np.testing.assert_array_equal, parameters(state), parameters(learner.init(jax.random.key(0))))
+    assert (metrics["value_loss"], metrics["policy_loss"], metrics["kl"]) == (0.0, 0.0, 0.0)
+    assert np.isfinite(list(metrics.values())).all()
+
+
+def test_what_an_iteration_reports() -> None:
+    rows, live = chain_rows(Chain(4), 6)
+    found = {}
+    for relabel in ("once", "twice"):
+        config = AwrConfig(**SMALL, relabel=relabel, value_updates=5, policy_updates=5)  # type: ignore[arg-type]
+        learner = Learner(config, 4, 2, discrete=False)
+        _, found[relabel] = train(learner, ring_of(rows), live, 1)
+    metrics = found["twice"]
+    expected = "explained_variance value_loss policy_loss advantage_std beta weight_mean weight_max weight_clipped"
+    expected += " effective_sample_share kl entropy action_std value_mean ring_valid"
+    assert set(metrics) == set(expected.split())
+    assert np.isfinite(list(metrics.values())).all()
+    assert metrics["ring_valid"] == rows["valid"].sum()
+    assert metrics["kl"] > 0
+    # Two dimensions of std 0.4: 2 (log 0.4 + 0.5 log(2 pi e)) = 1.005296.
+    assert metrics["entropy"] == pytest.approx(1.005296, rel=1e-5)
+
+    # The untrained value of the rows is what "once" weighs with, and not what "twice" does.
+    state = learner.observe(learner.init(jax.random.key(0)), ring_of(rows).rows)
+    before = np.asarray(learner.value(state.value, state.normalizer, jnp.asarray(rows["obs"], jnp.float32)))
+    before = before[rows["valid"] > 0].mean()
+    assert found["once"]["value_mean"] == pytest.approx(before, rel=1e-5, abs=1e-5)
+    assert abs(metrics["value_mean"] - before) > 1e-3
+
+
+def test_values_are_in_units_of_reward() -> None:
+    """The network speaks in units of 1 / (1 - gamma); V does not."""
+    learner = Learner(AwrConfig(**SMALL, gamma=0.98, obs_clip=3.0), 2, 1, discrete=False)  # type: ignore[arg-type]
+    params = {"out": {"kernel": jnp.array([[0.5], [-1.0]]), "bias": jnp.array([0.25])}}
+    stats = normalizer.Normalizer(jnp.array(5.0), jnp.array([1.0, 0.0]), jnp.array([4.0, 1.0]))
+    # Normalised (2, 1) and (clipped) (3, 0): 50 (1 - 1 + 0.25) = 12.5 and 50 (1.5 + 0.25) = 87.5.
+    found = learner.value(params, stats, jnp.array([[5.0, 1.0], [99.0, 0.0]]))
+    np.testing.assert_allclose(found, [12.5, 87.5], rtol=1e-5)
+
+
+def test_the_first_policy_hardly_prefers_an_action() -> None:
+    learner = Learner(AwrConfig(std=0.3, learn_std=True), 5, 2, discrete=False)
+    state = learner.init(jax.random.key(1))
+    policy = learner.policy(state.policy, state.normalizer, jax.random.normal(jax.random.key(2), (64, 5)))
+    assert 0 < float(jnp.abs(policy.mode()).max()) < 0.2
+    np.testing.assert_allclose(learner.action_std(state.policy), 0.3, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("optimizer", "expected"), [("sgd", [0.9, 0.719, 0.4724]), ("adam", [0.9, 0.8, 0.7])])
+def test_optimisers_by_hand(optimizer: Any, expected: list[float]) -> None:
+    # Loss p on p = 1, slope 1, step 0.1. Momentum 0.81: velocities 1, 1.81, 2.4661 -> 0.9, 0.719, 0.4724.
+    learner = Learner(AwrConfig(optimizer=optimizer, momentum=0.81, policy_lr=0.1), 1, 1, discrete=False)
+    tx = learner._policy_tx
+    for updates, want in enumerate(expected, start=1):
+        p = jnp.array(1.0)
+        found, _, _ = learning.regress(lambda p, _: p, tx, p, tx.init(p), lambda key: key, jax.random.key(0), updates)
+        assert float(found) == pytest.approx(want, rel=1e-4)
+
+
+def test_regression_reports_the_mean_loss() -> None:
+    # Loss p^2 / 2 with step 0.5: p = 4, 2, 1 has losses 8, 2, 0.5: mean 3.5, and p ends at 0.5.
+    tx = optax.sgd(0.5)
+    p = jnp.array(4.0)
+    draw = functools.partial(jnp.asarray, 0.0)
+    p, _, loss = learning.regress(lambda p, _: 0.5 * p**2, tx, p, tx.init(p), lambda _: draw(), jax.random.key(0), 3)
+    assert (float(p), float(loss)) == pytest.approx((0.5, 3.5))

@@ -1,0 +1,264 @@
+"""The training program as its users meet it: bad input, interruption, damage, exact resume. Subprocesses throughout."""
+
+import json
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from train import checkpointing, runs
+from train import config as settings
+from train.loop import Loop
+
+SMALL = "--env cartpole --num_envs 16 --rollout_steps 8 --buffer_blocks 2 --batch_size 64 --policy_updates 2".split()
+SMALL += "--value_updates 2 --eval_envs 4 --num_evals 1".split()
+PER_ITERATION = 16 * 8
+
+
+def program(*args: object, module: str = "train.main", **more: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", module, *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **more)  # type: ignore[call-overload]
+
+
+def train(run: pathlib.Path, iterations: int, *args: object) -> subprocess.CompletedProcess[str]:
+    done = program(*SMALL, "--num_steps", iterations * PER_ITERATION, "--run_dir", run, *args)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    run = tmp_path_factory.mktemp("finished") / "run"
+    train(run, 4)
+    return run
+
+
+def restored(run: pathlib.Path) -> tuple[int, list[np.ndarray]]:
+    config = settings.read(run)
+    loop = Loop(runs.registry.make(config.env), config.awr, config.num_envs, config.epoch_iterations)
+    step, state, warnings = checkpointing.restore(run, jax.eval_shape(lambda: loop.init(0)))
+    assert not warnings
+    unkeyed = jax.tree.map(
+        lambda x: jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x, state
+    )
+    return step, [np.asarray(leaf) for leaf in jax.tree.leaves(unkeyed)]
+
+
+def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """The program said one line on stderr, with these words in it, and ended with status 2."""
+    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: "), lines
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--env", "cartpoles"], ["unknown task", "cartpole"]),
+        (["--num_envs", "0"], ["num_envs", "positive"]),
+        (["--num-envs", "-3"], ["num_envs", "positive"]),
+        (["--num_envs", "many"], ["num_envs", "many"]),
+        (["--num_steps", "0"], ["num_steps", "positive"]),
+        (["--rollout_steps", "0"], ["rollout_steps", "positive"]),
+        (["--buffer_blocks", "0"], ["buffer_blocks", "positive"]),
+        (["--batch_size", "257"], ["batch_size 257", "ring", "256"]),
+        (["--gamma", "1"], ["gamma", "below 1"]),
+        (["--beta", "0"], ["beta", "positive"]),
+        (["--policy_hidden", "64", "0"], ["policy_hidden"]),
+        (["--seed", "-1"], ["seed"]),
+        (["--no_such_setting", "3"], ["no_such_setting"]),
+        (["--advantage", "huge"], ["advantage", "huge"]),
+        (["--variant", "ppo"], ["variant", "rwr"]),
+        (["--num_envs", "2000000000"], ["memory", "--num_envs"]),
+        (["--resume", "nowhere"], ["nowhere", "not a run"]),
+    ],
+)
+def test_bad_settings_get_one_line_and_write_nothing(tmp_path: pathlib.Path, args: list[str], words: list[str]) -> None:
+    done = program(*SMALL, "--run_dir", tmp_path / "run", *args)
+    refused(done, *words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_folder_that_exists_is_left_alone(finished: pathlib.Path) -> None:
+    before = sorted((p, p.stat().st_mtime_ns) for p in finished.rglob("*"))
+    refused(program(*SMALL, "--run_dir", finished), "exists already", "--resume")
+    assert sorted((p, p.stat().st_mtime_ns) for p in finished.rglob("*")) == before
+
+
+def test_resume_without_a_checkpoint(finished: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "config.json").write_text((finished / "config.json").read_text())
+    refused(program("--resume", tmp_path), "no checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [
+        (["--num_envs", 32], "num_envs 16 -> 32"),
+        (["--gamma", 0.9], "gamma 0.99 -> 0.9"),
+        (["--env", "ant"], "env cartpole -> ant"),
+        (["--seed", 3], "seed 0 -> 3"),
+        (["--variant", "rwr"], "baseline True -> False"),
+    ],
+)
+def test_settings_that_cannot_change_on_resume(finished: pathlib.Path, args: list[object], word: str) -> None:
+    refused(program("--resume", finished, *args), "cannot change", word)
+
+
+def test_checkpoint_of_another_size(finished: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    subprocess.run(["cp", "-r", finished, tmp_path / "run"], check=True)
+    path = tmp_path / "run" / "config.json"
+    values = json.loads(path.read_text())
+    values["settings"]["awr"]["policy_hidden"] = [32]
+    path.write_text(json.dumps(values))
+    refused(program("--resume", tmp_path / "run"), "another task or network size")
+    refused(program("--run", tmp_path / "run", module="train.evaluate"), "another task or network size")
+
+
+def test_resume_is_exact_across_processes(tmp_path: pathlib.Path) -> None:
+    """Train 2k iterations = train k, save, new process, resume, train k: every leaf equal, bit for bit."""
+    train(tmp_path / "whole", 6)
+    train(tmp_path / "parts", 3)
+    done = program("--resume", tmp_path / "parts", "--num_steps", 6 * PER_ITERATION)
+    assert done.returncode == 0, done.stderr
+    step, whole = restored(tmp_path / "whole")
+    assert step == 6 * PER_ITERATION
+    again, parts = restored(tmp_path / "parts")
+    assert again == step
+    assert len(whole) == len(parts) > 50
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(a, b)
+    steps = [json.loads(line)["env_steps"] for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+    assert steps.count(4 * PER_ITERATION) == 1
+
+
+def test_without_its_ring_a_resume_says_that_it_is_not_exact(tmp_path: pathlib.Path) -> None:
+    train(tmp_path / "run", 3, "--checkpoint_ring", "false")
+    assert not (tmp_path / "run" / "checkpoints" / str(3 * PER_ITERATION) / "ring").exists()
+    done = program("--resume", tmp_path / "run", "--num_steps", 5 * PER_ITERATION)
+    assert done.returncode == 0
+    assert "not exact" in done.stderr
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_newest_sound_one(tmp_path: pathlib.Path) -> None:
+    run = tmp_path / "run"
+    train(run, 3)
+    assert program("--resume", run, "--num_steps", 6 * PER_ITERATION).returncode == 0
+    newest = run / "checkpoints" / str(6 * PER_ITERATION)
+    data = max((p for p in (newest / "ring").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 0xFF  # one byte, which no file system would notice
+    data.write_bytes(content)
+    done = program("--resume", run, "--num_steps", 7 * PER_ITERATION)
+    assert done.returncode == 0, done.stderr
+    assert f"checkpoint {6 * PER_ITERATION} is damaged" in done.stderr
+    assert checkpointing.steps(run)[-1] == 7 * PER_ITERATION
+    # From the sound one it went the same way again, so the end is that of a run never damaged.
+    train(tmp_path / "whole", 7)
+    for a, b in zip(restored(run)[1], restored(tmp_path / "whole")[1], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_truncated_checkpoints_everywhere_is_one_line(tmp_path: pathlib.Path) -> None:
+    run = tmp_path / "run"
+    train(run, 2)
+    for path in (run / "checkpoints").rglob("*"):
+        if path.is_file() and path.stat().st_size > 1:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    refused(program("--resume", run), "no sound checkpoint")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_go_on(tmp_path: pathlib.Path, number: signal.Signals) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "train.main", *SMALL, "--num_steps", "1_000_000_000", "--run_dir", str(run)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size > 0)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert f"--resume {run}" in out
+    (step,) = checkpointing.steps(run)
+    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    assert step == last["env_steps"]
+
+
+def wait_for(condition: object, seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_kill_9_loses_at_most_the_work_since_the_last_finished_save(tmp_path: pathlib.Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "train.main", *SMALL, "--num_steps", "1_000_000_000", "--checkpoint_seconds", "0.3"]
+    where: list[str] = ["--run_dir", str(run)]
+    rng = np.random.default_rng(0)
+    reached = 0
+    for _ in range(3):
+        process = subprocess.Popen([*command, *where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: any(step > reached for step in checkpointing.steps(run)))  # noqa: B023
+        time.sleep(float(rng.uniform(0, 1)))
+        process.kill()
+        process.wait()
+        assert process.stderr is not None
+        assert "error" not in process.stderr.read()
+        reached = checkpointing.steps(run)[-1]
+        assert restored(run)[0] == reached
+        command, where = [sys.executable, "-m", "train.main", "--resume", str(run)], []
+
+
+def test_a_full_disk_does_not_stop_training(tmp_path: pathlib.Path) -> None:
+    """A limit on file sizes stands in for a full disk: every write past 20 kB fails, as a save of the ring does."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    args = [*SMALL, "--num_envs", 512, "--num_steps", 4 * 512 * 8, "--num_evals", 2, "--run_dir", tmp_path / "run"]
+    environment = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+    done = program(*args, preexec_fn=limit, env=environment)
+    assert done.stdout.count("a checkpoint could not be saved") >= 2, done.stdout + done.stderr
+    assert f"{4 * 512 * 8:,} env steps: mode return" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_evaluate_prints_and_writes(finished: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    out = tmp_path / "evaluation.json"
+    done = program("--run", finished, "--episodes", 10, "--out", out, module="train.evaluate")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(out.read_text())
+    assert len(result["returns"]) == 10
+    assert result["return_mean"] == pytest.approx(np.mean(result["returns"]))
+    assert f"{result['return_mean']:.1f}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--run", "nowhere"], ["nowhere", "not a run"]),
+        (["--episodes", "3"], ["run"]),
+        (["--run", "{run}", "--episodes", "0"], ["episodes", "positive"]),
+        (["--run", "{run}", "--step", "7"], ["no checkpoint 7"]),
+        (["--run", "{run}", "--out", "/no/such/folder/x.json"], ["cannot write"]),
+    ],
+)
+def test_evaluate_refuses_bad_input(finished: pathlib.Path, args: list[str], words: list[str]) -> None:
+    refused(program(*(a.format(run=finished) for a in args), module="train.evaluate"), *words)
+
+
+def test_help_shows_every_setting() -> None:
+    done = program("--help")
+    assert done.returncode == 0
+    for name in ("num_envs", "gamma", "weight_max", "checkpoint_ring", "resume", "buffer_blocks"):
+        assert f"--{name}" in done.stdout

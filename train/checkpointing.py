@@ -1,0 +1,247 @@
+"""Saving and restoring a run: Orbax, asynchronous, checked on the way back in.
+
+A checkpoint `RUN/checkpoints/<env steps>/` has four items: `learner` (all that playing the policy needs), `ring`,
+`rest` (environments, random key, counters) and `meta` (JSON: shapes and checksums of every array). No item is a pickle,
+so a file from elsewhere cannot run code.
+"""
+
+import logging
+import pathlib
+import zlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as policies
+
+from train.errors import UserError
+from train.loop import TrainState
+from train.memory import human, size_of
+
+ARRAYS = ("learner", "ring", "rest")
+FORMAT = 1
+
+
+class Damaged(Exception):
+    """A checkpoint that cannot be read, or whose arrays are not those that were saved."""
+
+
+class Mismatch(UserError):
+    """A sound checkpoint of another task or network size."""
+
+
+def quiet() -> None:
+    """Orbax logs its progress; a user wants its errors, which we report ourselves."""
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+
+
+def folder(run: pathlib.Path) -> pathlib.Path:
+    """Where the checkpoints of a run lie."""
+    return run.resolve() / "checkpoints"
+
+
+def _items(state: TrainState) -> dict[str, Any]:
+    return {
+        "learner": state.learner,
+        "ring": state.ring,
+        "rest": {"env": state.env, "key": state.key, "counts": state.counts},
+    }
+
+
+def _state(items: dict[str, Any]) -> TrainState:
+    return TrainState(learner=items["learner"], ring=items["ring"], **items["rest"])
+
+
+def _described(items: dict[str, Any]) -> dict[str, tuple[list[Any], Any]]:
+    """'learner.policy...' -> ([dtype, shape], leaf) for every leaf of some items."""
+    leaves = jax.tree_util.tree_flatten_with_path(items)[0]
+    return {jax.tree_util.keystr(path): ([str(x.dtype), list(x.shape)], x) for path, x in leaves}
+
+
+def _checksum(leaf: jax.Array) -> int:
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    return zlib.crc32(np.ascontiguousarray(np.asarray(leaf)).data)
+
+
+class Checkpoints:
+    """The checkpoints of one run, for the process that trains it."""
+
+    def __init__(self, run: pathlib.Path, keep: int, with_ring: bool) -> None:
+        """Keeps the newest `keep` checkpoints and the best one in `run`/checkpoints."""
+        quiet()
+        self.run, self.with_ring = run, with_ring
+        keeps = [
+            policies.LatestN(keep),
+            policies.BestN(get_metric_fn=lambda m: m["mode_return"], n=1, keep_checkpoints_without_metrics=False),
+        ]
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=policies.AnyPreservationPolicy(keeps), cleanup_tmp_directories=True
+        )
+        self._manager = ocp.CheckpointManager(folder(run), options=options)
+        # Training goes on with the donated state while the save is under way, so the save needs a copy of its own.
+        self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
+
+    def set_aside_after(self, env_steps: int) -> None:
+        """Renames checkpoints newer than `env_steps`: damaged ones, or the run would not have resumed before them."""
+        for step in steps(self.run):
+            if step > env_steps:
+                place = folder(self.run) / str(step)
+                place.rename(place.with_name(f"damaged-{step}"))
+        self._manager.reload()
+
+    def save(self, state: TrainState, env_steps: int, mode_return: float | None = None) -> str | None:
+        """Starts saving `state`; returns what went wrong, if anything did (an earlier save's failure included)."""
+        problem = self.wait()
+        items = _items(state)
+        if not self.with_ring:
+            del items["ring"]
+        items = self._copy(items)
+        meta: dict[str, Any] = {"format": FORMAT, "env_steps": env_steps, "mode_return": mode_return}
+        meta["leaves"] = {name: [*kind, _checksum(leaf)] for name, (kind, leaf) in _described(items).items()}
+        arrays = {name: ocp.args.StandardSave(item) for name, item in items.items()}
+        metrics = None if mode_return is None else {"mode_return": mode_return}
+        try:
+            self._manager.save(
+                env_steps, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **arrays), metrics=metrics, force=True
+            )
+        except Exception as error:  # whatever the file system or Orbax makes of it, training must go on
+            problem = problem or _reason(error)
+        return problem
+
+    def wait(self) -> str | None:
+        """Waits until the save under way is on the disk; returns what went wrong, if anything did."""
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            return _reason(error)
+        return None
+
+    def size(self) -> str:
+        """The size of the newest checkpoint on the disk, for people."""
+        step = self._manager.latest_step()
+        if step is None:
+            return "nothing"
+        return human(sum(p.stat().st_size for p in (folder(self.run) / str(step)).rglob("*") if p.is_file()))
+
+    def close(self) -> None:
+        """Lets go of the folder."""
+        self._manager.close()
+
+
+def _reason(error: BaseException) -> str:
+    """One line on why a save failed; the operating system's own words where there are any."""
+    text = " ".join(str(error).split())
+    for words in ("No space left on device", "File too large", "Permission denied", "Read-only file system"):
+        if words in text:
+            return words
+    return f"{type(error).__name__}: {text[:200]}"
+
+
+def steps(run: pathlib.Path) -> list[int]:
+    """The env steps of the finished checkpoints in `run`, oldest first."""
+    place = folder(run)
+    return sorted(int(p.name) for p in place.iterdir() if p.is_dir() and p.name.isdigit()) if place.is_dir() else []
+
+
+def best_step(run: pathlib.Path) -> int | None:
+    """The env steps of the checkpoint with the highest mode return; None if none was evaluated."""
+    returns = {step: _meta(run, step).get("mode_return") for step in steps(run)}
+    scored = {step: value for step, value in returns.items() if value is not None}
+    return max(scored, key=lambda step: scored[step]) if scored else None
+
+
+def _meta(run: pathlib.Path, step: int) -> dict[str, Any]:
+    try:
+        with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
+            return reader.restore(folder(run) / str(step) / "meta")
+    except Exception as error:
+        raise Damaged(_reason(error)) from error
+
+
+def _restore(run: pathlib.Path, step: int, want: dict[str, Any]) -> dict[str, Any]:
+    """The items of `want` (abstract trees) from one checkpoint, checked leaf by leaf."""
+    meta = _meta(run, step)
+    if meta.get("format") != FORMAT:
+        raise Mismatch(f"the checkpoint {folder(run) / str(step)} is of another version of this program")
+    saved = {name: kind for name, kind in meta["leaves"].items() if any(name.startswith(f"['{w}']") for w in want)}
+    wanted = {name: kind for name, (kind, _) in _described(want).items()}
+    for name in [*wanted, *saved]:
+        there, here = saved.get(name), wanted.get(name)
+        if there is None or here is None or there[:2] != here:
+            show = lambda kind: "missing" if kind is None else f"{kind[0]}{kind[1]}"  # noqa: E731
+            raise Mismatch(
+                f"the checkpoint {folder(run) / str(step)} is of another task or network size: "
+                f"{name} is {show(there)} there and {show(here)} here"
+            )
+    try:
+        got = {}
+        for name, tree in want.items():
+            with ocp.StandardCheckpointer() as reader:
+                got[name] = reader.restore(folder(run) / str(step) / name, tree)
+    except Exception as error:
+        raise Damaged(_reason(error)) from error
+    for name, (_, leaf) in _described(got).items():
+        if _checksum(leaf) != saved[name][2]:
+            raise Damaged(f"{name} is not what was saved")
+    return got
+
+
+def _newest_sound(run: pathlib.Path, want: dict[str, Any], step: int | None) -> tuple[int, dict[str, Any], list[str]]:
+    """Step, items and warnings of the newest checkpoint that is whole, or of `step` alone if it is given."""
+    quiet()
+    candidates = steps(run)
+    if not candidates:
+        raise UserError(f"{run} has no checkpoint")
+    if step is not None:
+        if step not in candidates:
+            raise UserError(f"{run} has no checkpoint {step}; it has {', '.join(map(str, candidates))}")
+        candidates = [step]
+    warnings: list[str] = []
+    for candidate in reversed(candidates):
+        try:
+            return candidate, _restore(run, candidate, want), warnings
+        except Damaged as damage:
+            warnings.append(f"checkpoint {candidate} is damaged ({damage})")
+    raise UserError(f"no sound checkpoint in {run}: " + "; ".join(warnings))
+
+
+def _has_ring(run: pathlib.Path) -> bool:
+    """Whether the newest readable checkpoint of the run holds the ring."""
+    return any((folder(run) / str(step) / "ring").is_dir() for step in steps(run)[-1:])
+
+
+def restore(run: pathlib.Path, template: TrainState) -> tuple[int, TrainState, list[str]]:
+    """The newest sound state of a run.
+
+    Args:
+      run: the run folder.
+      template: the (abstract) state that the run's settings ask for.
+
+    Returns:
+      Its env steps, the state, and warnings to show. If the checkpoint was saved without its ring, the ring is empty.
+
+    Raises:
+      UserError: if there is no checkpoint, none is sound, or it is of another task or network size.
+    """
+    want = _items(template)
+    if not _has_ring(run):
+        del want["ring"]
+    step, items, warnings = _newest_sound(run, want, None)
+    if "ring" not in items:
+        items["ring"] = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), template.ring)
+        warnings.append("the checkpoint was saved without its replay ring, so this resume is not exact")
+    return step, _state(items), warnings
+
+
+def restore_learner(run: pathlib.Path, template: Any, step: int | None = None) -> tuple[int, Any, list[str]]:
+    """What was learned, from the newest sound checkpoint or from `step`: env steps, `LearnerState`, warnings."""
+    found, items, warnings = _newest_sound(run, {"learner": template}, step)
+    return found, items["learner"], warnings
+
+
+def checkpoint_size(state: TrainState) -> str:
+    """What a checkpoint of this state holds, for people."""
+    return f"{human(size_of(state))} with the ring, {human(size_of(state) - size_of(state.ring))} without"

@@ -1,0 +1,121 @@
+"""The settings of a training run: what `python -m train.main --help` shows."""
+
+import dataclasses
+import json
+import pathlib
+from typing import Annotated, Any
+
+import tyro
+
+from awr_mjx.config import AwrConfig
+from train.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """A training run."""
+
+    env: str = "ant"
+    """Task to train on."""
+    num_envs: int = 4096
+    """Environments that step in parallel."""
+    num_steps: int = 8_000_000
+    """Env steps to train for, all environments together (rounded up to whole epochs)."""
+    seed: int = 0
+    """Everything random in a run follows from this."""
+    epoch_iterations: int = 1
+    """Iterations that run on the device between two looks from the host. More is faster for quick tasks."""
+
+    num_evals: int = 10
+    """Evaluations of the mode action, evenly spread over the run, the last at its end."""
+    eval_envs: int = 64
+    """Whole episodes per evaluation."""
+
+    checkpoint_seconds: float = 300.0
+    """Seconds between two saves; each evaluation, the end of the run and an interruption save too."""
+    keep: int = 3
+    """Newest checkpoints to keep; the best one is kept besides."""
+    checkpoint_ring: bool = True
+    """Save the replay ring too. Without it checkpoints are small but a resume is not exact."""
+
+    awr: Annotated[AwrConfig, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=AwrConfig)
+    """The algorithm."""
+
+    @property
+    def epoch_steps(self) -> int:
+        """Env steps of one epoch, all environments together."""
+        return self.num_envs * self.awr.rollout_steps * self.epoch_iterations
+
+    def validate(self) -> None:
+        """Refuses settings that make no sense.
+
+        Raises:
+          UserError: with one line that names the first such setting and what to write instead.
+        """
+        for name in ("num_envs", "num_steps", "epoch_iterations", "eval_envs", "keep", "num_evals"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"{name} must be a positive number, not {getattr(self, name)}")
+        if not 0 < self.checkpoint_seconds < float("inf"):
+            raise UserError(f"checkpoint_seconds must be a positive number, not {self.checkpoint_seconds}")
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
+        problems = self.awr.problems()
+        if problems:
+            raise UserError(problems[0])
+        samples = self.num_envs * self.awr.capacity
+        if self.awr.batch_size > samples:
+            raise UserError(
+                f"batch_size {self.awr.batch_size} is larger than the replay ring ({self.num_envs} envs x "
+                f"{self.awr.capacity} rows = {samples}): lower batch_size or raise num_envs, rollout_steps, buffer_blocks"
+            )
+        if self.epoch_steps >= 2**31:
+            steps = f"{self.epoch_steps:,}"
+            raise UserError(f"an epoch has {steps} env steps: lower num_envs, rollout_steps or epoch_iterations")
+
+
+# What may be different when a run is resumed; all else would make it another run.
+CHANGEABLE = ("num_steps", "num_evals", "eval_envs", "checkpoint_seconds", "keep", "checkpoint_ring")
+
+
+def to_dict(config: TrainConfig) -> dict[str, Any]:
+    """The settings as plain JSON values."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def from_dict(values: dict[str, Any], source: str) -> TrainConfig:
+    """Settings from `to_dict`'s values.
+
+    Raises:
+      UserError: if `source` (named in the message) has settings that this version does not know.
+    """
+    try:
+        awr: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in values["awr"].items()}
+        return TrainConfig(**{**values, "awr": AwrConfig(**awr)})
+    except (TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{source} is not a run of this version: {error}") from error
+
+
+def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
+    """'name old -> new' for every setting that differs and is not in `CHANGEABLE`."""
+
+    def flat(config: TrainConfig) -> dict[str, Any]:
+        values = to_dict(config)
+        return values | values.pop("awr")
+
+    a, b = flat(old), flat(new)
+    return [f"{name} {a[name]} -> {b[name]}" for name in a if a[name] != b[name] and name not in CHANGEABLE]
+
+
+def read(run: pathlib.Path) -> TrainConfig:
+    """The settings of the run in folder `run`.
+
+    Raises:
+      UserError: if there is no run, or its `config.json` cannot be read.
+    """
+    path = run / "config.json"
+    if not path.is_file():
+        raise UserError(f"{run} is not a run folder: it has no config.json")
+    try:
+        return from_dict(json.loads(path.read_text())["settings"], str(path))
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error

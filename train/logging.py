@@ -1,0 +1,111 @@
+"""What a run writes and shows: metrics.jsonl, TensorBoard, one live progress line (plain lines in a pipe)."""
+
+import json
+import pathlib
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+from tensorboardX import SummaryWriter
+
+PLAIN_SECONDS = 10.0  # between two progress lines in a pipe
+
+
+class MetricsLog:
+    """`metrics.jsonl` and TensorBoard files of one run; a full disk costs log lines, never the training."""
+
+    def __init__(self, run: pathlib.Path, resumed_at: int | None) -> None:
+        """Opens the logs in `run`; lines past `resumed_at` env steps belong to work that is now repeated and go."""
+        self._path = run / "metrics.jsonl"
+        if resumed_at is not None:
+            self._cut(resumed_at)
+        self._file = self._path.open("a")
+        self._board = SummaryWriter(str(run / "tensorboard"), purge_step=resumed_at)
+        self.failed = False
+
+    def _cut(self, last: int) -> None:
+        kept = []
+        for line in self._path.read_text().splitlines() if self._path.exists() else []:
+            try:
+                if json.loads(line)["env_steps"] <= last:
+                    kept.append(line + "\n")
+            except ValueError:
+                continue  # the line that was being written when the process was killed
+        part = self._path.with_name("metrics.jsonl.part")
+        part.write_text("".join(kept))
+        part.replace(self._path)
+
+    def write(self, env_steps: int, values: dict[str, float]) -> None:
+        """Logs named numbers at `env_steps`."""
+        try:
+            self._file.write(json.dumps({"env_steps": env_steps, **values}) + "\n")
+            self._file.flush()
+            for name, value in values.items():
+                self._board.add_scalar(name, value, env_steps)
+        except OSError as error:
+            if not self.failed:
+                print(f"warning: metrics are not logged: {error.strerror}", file=sys.stderr)
+            self.failed = True
+
+    def close(self) -> None:
+        """Flushes and closes both."""
+        try:
+            self._file.close()
+            self._board.close()
+        except OSError:
+            pass
+
+
+class _Facts(ProgressColumn):
+    """The numbers behind the bar."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["facts"], style="cyan")
+
+
+class Screen:
+    """What the user sees while a run goes on."""
+
+    def __init__(self, total_steps: int, done: int) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._total, self._start, self._begun, self._last = total_steps, done, time.monotonic(), 0.0
+        self._live: Progress | None = None
+        if self._console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(16), TimeRemainingColumn(), _Facts())
+            self._live = Progress(*columns, console=self._console, refresh_per_second=4)
+            self._task = self._live.add_task("", total=total_steps, completed=done, facts="")
+            self._live.start()
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._console.print(text)
+        sys.stdout.flush()
+
+    def progress(self, steps: int, values: dict[str, float], mode_return: float | None, quarantined: int) -> None:
+        """Moves the progress line on to `steps`; `values` are an epoch's metrics, `quarantined` is the run's count."""
+        mode = "-" if mode_return is None else f"{mode_return:.0f}"
+        share = f"{steps:,} of {self._total:,} env steps, {min(steps / self._total, 1):.0%}"
+        facts = (
+            f"{values['env_steps_per_second']:,.0f} env steps/s, reward/step {values['reward_per_step']:.2f}, "
+            f"mode return {mode}, quarantined {quarantined}"
+        )
+        if self._live:
+            self._live.update(self._task, completed=steps, description=share, facts=facts)
+        elif time.monotonic() - self._last >= PLAIN_SECONDS:
+            self._last = time.monotonic()
+            elapsed = self._last - self._begun
+            left = elapsed * max(self._total - steps, 0) / max(steps - self._start, 1)
+            self.say(f"{share}, {_clock(left)} left, {facts}")
+
+    def close(self) -> None:
+        """Leaves the terminal as it was."""
+        if self._live:
+            self._live.stop()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

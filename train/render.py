@@ -1,0 +1,254 @@
+"""Shows a trained policy's mode action as a movie: `python -m train.render --run RUN --out ant.mp4`.
+
+The name of the file says what it will be: .mp4, .gif, or .png for a contact sheet of 8 frames. No screen is needed.
+"""
+
+import dataclasses
+import math
+import os
+import pathlib
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import jax
+import numpy as np
+
+from envs.base import Env
+from envs.vector import all_finite, strong
+from train import cli, video
+from train import config as settings
+from train.errors import UserError, run_program
+from train.files import replacing
+from train.runs import Player, load_policy, start_jax
+
+KINDS = (*video.ENCODERS, ".png")
+FPS_MAX = {".mp4": 240, ".gif": 50, ".png": math.inf}  # browsers slow a GIF down whose frames last less than 0.02 s
+FPS_SEEN = 60  # more frames a second than this are not shown unless asked for
+SIZES = (16, 4096)
+SECONDS_MAX = 3600.0
+SHEET, SHEET_COLUMNS = 8, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class RenderConfig:
+    """What to render."""
+
+    run: pathlib.Path
+    """Run folder."""
+    out: pathlib.Path | None = None
+    """File to write: .mp4, .gif, or .png for a sheet of 8 frames spread over the time; RUN/<task>.mp4 if not given."""
+    step: int | None = None
+    """Checkpoint, by its env steps; the newest sound one if not given."""
+    seconds: float = 10.0
+    """Simulated time to show; if an episode ends before, the next begins."""
+    seed: int = 0
+    """Start states follow from this."""
+    width: int = 640
+    """Pixels of a frame; even for .mp4."""
+    height: int = 480
+    """Pixels of a frame; even for .mp4."""
+    fps: float | None = None
+    """Frames per second, in real time; one per control step, up to 60, if not given."""
+    camera: str | None = None
+    """Name of a camera of the model, or `free`; `track` if the model has one, else `free`, if not given."""
+
+    def validate(self, kind: str) -> None:
+        """Raises UserError, one line, for the first setting that makes no sense for a file of `kind`, such as ".mp4"."""
+        if kind not in KINDS:
+            raise UserError(f"out must end in {', '.join(KINDS[:-1])} or {KINDS[-1]}, not {kind or 'nothing'}: {self.out}")
+        if not 0 < self.seconds <= SECONDS_MAX:
+            raise UserError(f"seconds must be above 0 and at most {SECONDS_MAX:g}, not {self.seconds}")
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
+        if self.fps is not None and not 0 < self.fps <= FPS_MAX[kind]:
+            raise UserError(f"fps must be above 0 and at most {FPS_MAX[kind]} for {kind}, not {self.fps}")
+        for name in ("width", "height"):
+            size = getattr(self, name)
+            if not SIZES[0] <= size <= SIZES[1]:
+                raise UserError(f"{name} must be from {SIZES[0]} to {SIZES[1]} pixels, not {size}")
+            if kind == ".mp4" and size % 2:
+                raise UserError(f"{name} must be even for .mp4, not {size}: write {size + 1}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """What was played.
+
+    Attributes:
+      poses: float64 [T, nq], the model's positions at every control step.
+      episodes: return (reward) and length (control steps) of every episode, in order.
+      over: whether the last episode came to its end.
+    """
+
+    poses: np.ndarray
+    episodes: list[tuple[float, int]]
+    over: bool
+
+
+def play(player: Player, seed: int, steps: int) -> Clip:
+    """Plays the mode action for `steps` control steps; each start state has a key of its own, drawn from `seed`.
+
+    An ended episode is shown as it ended for one more step before the next begins, as in training.
+    """
+    env, learned = player.env, player.learned
+
+    def step(state: Any) -> tuple[Any, jax.Array]:
+        action = player.learner.policy(learned.policy, learned.normalizer, state.obs).mode()
+        stepped = strong(env.step(state, action))
+        return stepped, all_finite(jax.tree.map(lambda x: x[None], stepped))[0]
+
+    # One step at a time, not a scan over the whole clip: a clip of any length then uses the same compiled program.
+    step, reset = jax.jit(step), jax.jit(lambda key: strong(env.reset(key)))
+    keys = (jax.random.fold_in(jax.random.key(seed), i) for i in range(steps))
+    state, over = reset(next(keys)), False
+    poses, episodes = [], [(0.0, 0)]
+    for time in range(steps):
+        poses.append(np.asarray(state.data.qpos, np.float64))
+        if time == steps - 1:
+            break
+        if over:
+            state, over = reset(next(keys)), False
+            episodes.append((0.0, 0))
+            continue
+        stepped, finite = step(state)
+        total, length = episodes[-1]
+        if finite:
+            state, total = stepped, total + float(stepped.reward)
+        episodes[-1] = (total, length + 1)
+        over = not finite or bool(stepped.done) or length + 1 >= env.episode_length
+    return Clip(np.stack(poses), episodes, over)
+
+
+def frames_per_second(config: RenderConfig, kind: str, dt: float) -> Fraction:
+    """The frame rate asked for; else one frame every k-th control step of `dt` seconds, k as small as can be."""
+    if config.fps is not None:
+        return Fraction(config.fps).limit_denominator(1001)
+    rate = 1 / dt
+    return Fraction(rate / math.ceil(rate / min(FPS_SEEN, FPS_MAX[kind]) - 1e-9)).limit_denominator(1001)
+
+
+def shown_steps(config: RenderConfig, kind: str, fps: Fraction, dt: float) -> np.ndarray:
+    """The control step, int [F], that each frame shows, for control steps of `dt` seconds."""
+    if kind == ".png":
+        return np.linspace(0, math.ceil(config.seconds / dt), SHEET).round().astype(int)
+    count = max(1, round(config.seconds * fps))
+    return np.floor(np.arange(count) / (float(fps) * dt) + 1e-6).astype(int)
+
+
+def prepare_graphics() -> None:
+    """Chooses EGL where there is no screen. Must come before anything else imports MuJoCo, which looks only once.
+
+    Raises:
+      UserError: if MuJoCo's renderer cannot be loaded at all.
+    """
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        os.environ.setdefault("MUJOCO_GL", "egl")
+    try:
+        import mujoco
+
+        mujoco.Renderer  # noqa: B018  # missing if its own imports failed
+    except Exception as error:
+        raise _no_renderer(error) from error
+
+
+def _no_renderer(error: Exception) -> UserError:
+    """What to do about whatever OpenGL, its Python bindings or MuJoCo raised."""
+    how = os.environ.get("MUJOCO_GL")
+    return UserError(
+        f"cannot render here with {f'MUJOCO_GL={how}' if how else 'a screen'} ({type(error).__name__}: {str(error)[:200]}): "
+        "install OpenGL for use without a screen (Debian, Ubuntu: apt-get install libegl1 libgl1) and set MUJOCO_GL=egl"
+    )
+
+
+def make_renderer(env: Env, width: int, height: int) -> Any:
+    """A `mujoco.Renderer` of `width` x `height` pixels for the task's model; its offscreen buffer is enlarged if need be.
+
+    Raises:
+      UserError: if nothing can be rendered on this computer.
+    """
+    import mujoco
+
+    model = env.mj_model  # type: ignore[attr-defined]
+    screen = model.vis.global_
+    screen.offwidth, screen.offheight = max(screen.offwidth, width), max(screen.offheight, height)
+    try:
+        return mujoco.Renderer(model, height, width)
+    except Exception as error:
+        raise _no_renderer(error) from error
+
+
+def find_camera(env: Env, name: str | None) -> str | int:
+    """The camera to use, by name, or -1 for the free one, which looks at the whole model from a fixed place.
+
+    Raises:
+      UserError: if the task cannot be rendered, or has no camera called `name`.
+    """
+    if not hasattr(env, "mj_model"):
+        raise UserError("this task cannot be rendered yet: it has no MuJoCo model")
+    model = env.mj_model
+    known = [model.camera(i).name for i in range(model.ncam)]
+    name = name or ("track" if "track" in known else "free")
+    if name != "free" and name not in known:
+        raise UserError(f"the model has no camera {name!r}; it has {', '.join([*known, 'free'])}")
+    return name if name in known else -1
+
+
+def draw(renderer: Any, env: Env, poses: np.ndarray, camera: str | int) -> Iterator[np.ndarray]:
+    """An image, uint8 [height, width, 3], of each of `poses` [F, nq]."""
+    import mujoco
+
+    model = env.mj_model  # type: ignore[attr-defined]
+    data = mujoco.MjData(model)
+    for pose in poses:
+        data.qpos[:] = pose
+        mujoco.mj_forward(model, data)
+        renderer.update_scene(data, camera=camera)
+        yield renderer.render()
+
+
+def render(player: Player, config: RenderConfig, out: pathlib.Path) -> tuple[Clip, int, Fraction]:
+    """Plays the policy and writes `out`; returns what was played, the number of frames, and frames per second.
+
+    Raises:
+      UserError: if the task or the computer cannot render, or the file cannot be written.
+    """
+    env, kind = player.env, out.suffix.lower()
+    camera = find_camera(env, config.camera)
+    fps = frames_per_second(config, kind, env.dt)
+    shown = shown_steps(config, kind, fps, env.dt)
+    with make_renderer(env, config.width, config.height) as renderer, replacing(out) as part:
+        clip = play(player, config.seed, int(shown[-1]) + 1)
+        frames = draw(renderer, env, clip.poses[shown], camera)
+        if kind == ".png":
+            video.write_sheet(part, frames, SHEET_COLUMNS)
+        else:
+            video.write_movie(part, kind, frames, fps, config.width, config.height)
+    return clip, len(shown), fps
+
+
+def main() -> int:
+    """Writes the file and prints what it shows."""
+    config = cli.parse(
+        RenderConfig, cli.arguments(), prog="python -m train.render", description="Render a run's mode action."
+    )
+    task = settings.read(config.run).env
+    out = config.out or config.run / f"{task}.mp4"
+    config.validate(out.suffix.lower())
+    prepare_graphics()
+    # One environment is quicker on the CPU, and an accelerator may be busy training.
+    jax.config.update("jax_platforms", "cpu")
+    start_jax()
+    player = load_policy(config.run, config.step)
+    clip, count, fps = render(player, config, out)
+    rate = "" if out.suffix.lower() == ".png" else f" at {float(fps):.4g} per second"
+    print(f"{out}: {count} frames{rate}, {config.seconds:g} s, {config.width}x{config.height}")
+    for i, (total, length) in enumerate(clip.episodes):
+        end = "" if clip.over or i < len(clip.episodes) - 1 else ", not over yet"
+        print(f"{task} after {player.env_steps:,} env steps: episode return {total:.1f} in {length} steps{end}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,71 @@
+"""A run on the disk: its folder, its policy, and how JAX is set up for every program here."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+from typing import Any
+
+import jax
+
+from awr_mjx.learner import Learner, LearnerState
+from envs import registry
+from envs.base import Env
+from train import checkpointing
+from train import config as settings
+from train.config import TrainConfig
+from train.errors import UserError
+
+
+def start_jax() -> None:
+    """Keeps compiled programs on the disk between processes (unless the user has chosen a place, or none, already)."""
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
+        cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "awr_mjx" / "jax"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+
+
+def write_json(path: pathlib.Path, values: dict[str, Any]) -> None:
+    """Writes `values` whole or not at all.
+
+    Raises:
+      UserError: if the file cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(json.dumps(values, indent=1) + "\n")
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Player:
+    """A trained policy and its task: `learned` is what `learner` plays on `env`, after `env_steps` of training."""
+
+    config: TrainConfig
+    env: Env
+    learner: Learner
+    learned: LearnerState
+    env_steps: int
+
+
+def load_policy(run: pathlib.Path, step: int | None = None) -> Player:
+    """The policy of the run in folder `run`, from its newest sound checkpoint or from checkpoint `step`.
+
+    Raises:
+      UserError: if there is no such run or checkpoint. Warnings about damaged checkpoints go to stderr.
+    """
+    config = settings.read(run)
+    env = registry.make(config.env)
+    learner = Learner(config.awr, env.observation_size, env.action_size, env.discrete)
+    template = jax.eval_shape(learner.init, jax.random.key(0))
+    found, learned, warnings = checkpointing.restore_learner(run, template, step)
+    warn(warnings)
+    return Player(config, env, learner, learned, found)
+
+
+def warn(warnings: list[str]) -> None:
+    """Shows warnings on stderr, a line each."""
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
