@@ -40,7 +40,7 @@ class CartPole:
 
     def step(self, state: State, action: jax.Array) -> State:
         """Returns the state 0.02 s later (explicit Euler, as Gymnasium's), with `action` int32 [] of 0 or 1."""
-        position, velocity, angle, angular_velocity = state.data
+        _, velocity, angle, angular_velocity = state.data
         force = jnp.where(action == 1, self.force, -self.force)
         sin, cos = jnp.sin(angle), jnp.cos(angle)
         total_mass = self.cart_mass + self.pole_mass

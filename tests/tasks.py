@@ -71,37 +71,31 @@ class Walk:
 
 
 class Broken:
-    """A task that at random steps, of share `steps`, and in a share `resets` of its resets gives `number`.
+    """A task that breaks at random steps, of share `steps`, and at a share `resets` of its resets.
 
-    The bad number comes in the observation, the reward or the task's data, or (`through` "any") in one of them at random.
+    Then its observation, reward or data (one of them at random) is nan, inf or -inf.
     """
 
     observation_size, action_size, discrete, dt, episode_length = 2, 1, False, 0.1, 10
 
-    def __init__(
-        self,
-        through: Literal["obs", "reward", "data", "any"] = "any",
-        steps: float = 0.1,
-        resets: float = 0.0,
-        number: float = float("nan"),
-    ) -> None:
-        self.steps, self.resets, self.number = steps, resets, number
-        self.channel = ("obs", "reward", "data", "any").index(through)
+    def __init__(self, steps: float = 0.1, resets: float = 0.0) -> None:
+        self.steps, self.resets = steps, resets
 
     def reset(self, key: jax.Array) -> State:
         key, key_bad, key_x = jax.random.split(key, 3)
         x = jax.random.uniform(key_x)
         bad = jax.random.uniform(key_bad) < self.resets
-        obs = jnp.stack([x, jnp.where(bad, self.number, x * x)])
+        obs = jnp.stack([x, jnp.where(bad, jnp.nan, x * x)])
         return State({"key": key, "x": x}, obs, ZERO, ZERO)
 
     def step(self, state: State, action: jax.Array) -> State:
-        key, key_bad, key_channel = jax.random.split(state.data["key"], 3)
+        key, key_bad, key_kind = jax.random.split(state.data["key"], 3)
         bad = jax.random.uniform(key_bad) < self.steps
-        channel = jax.random.randint(key_channel, (), 0, 3) if self.channel == 3 else self.channel
+        kind = jax.random.randint(key_kind, (), 0, 9)
+        number = jnp.array([jnp.nan, jnp.inf, -jnp.inf])[kind % 3]
 
-        def spoil(x: jax.Array, where: int) -> jax.Array:
-            return jnp.where(bad & (channel == where), self.number, x)
+        def spoil(x: jax.Array, place: int) -> jax.Array:
+            return jnp.where(bad & (kind // 3 == place), number, x)
 
         x = 0.9 * state.data["x"] + 0.1 * jnp.clip(action[0], -1.0, 1.0)
         obs = spoil(jnp.stack([x, x * x]), 0)

@@ -7,6 +7,8 @@ so a file from elsewhere cannot run code.
 
 import logging
 import pathlib
+import shutil
+import sys
 import zlib
 from typing import Any
 
@@ -33,8 +35,17 @@ class Mismatch(UserError):
 
 
 def quiet() -> None:
-    """Orbax logs its progress; a user wants its errors, which we report ourselves."""
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    """Orbax logs its progress, and every task of a failed save; a user wants one line, which we print ourselves."""
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    sys.unraisablehook = _hook
+
+
+def _hook(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Python's own report of errors in callbacks, but not of writes that end after their save has failed."""
+    error = unraisable.exc_value
+    if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
+        sys.__unraisablehook__(unraisable)
 
 
 def folder(run: pathlib.Path) -> pathlib.Path:
@@ -95,6 +106,8 @@ class Checkpoints:
     def save(self, state: TrainState, env_steps: int, mode_return: float | None = None) -> str | None:
         """Starts saving `state`; returns what went wrong, if anything did (an earlier save's failure included)."""
         problem = self.wait()
+        if problem:
+            self._sweep()
         items = _items(state)
         if not self.with_ring:
             del items["ring"]
@@ -109,7 +122,13 @@ class Checkpoints:
             )
         except Exception as error:  # whatever the file system or Orbax makes of it, training must go on
             problem = problem or _reason(error)
+            self._sweep()
         return problem
+
+    def _sweep(self) -> None:
+        """Removes what a failed save left, which may be what fills the disk."""
+        for part in folder(self.run).glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(part, ignore_errors=True)
 
     def wait(self) -> str | None:
         """Waits until the save under way is on the disk; returns what went wrong, if anything did."""

@@ -10,6 +10,7 @@ import pathlib
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from awr_mjx import normalizer
@@ -19,7 +20,7 @@ from train.errors import UserError, run_program
 from train.files import replacing
 from train.runs import Player, load_policy, start_jax
 
-TOLERANCE = 1e-5  # on actions in units of [-1, 1], or on logits; of the output itself where that is larger than 1
+TOLERANCE = 1e-5  # on actions in units of [-1, 1], or on logits; in units of the largest one if that is above 1
 CHECKS = 1000
 
 
@@ -75,8 +76,9 @@ def arrays(player: Player) -> dict[str, np.ndarray]:
 
 def write(player: Player, path: pathlib.Path) -> None:
     """Writes the policy of `player` to `path`; the metadata is a JSON string in an array of its own."""
-    with path.open("wb") as file:
-        np.savez(file, metadata=np.array(json.dumps(metadata(player))), **arrays(player))
+    content: dict[str, Any] = {"metadata": np.array(json.dumps(metadata(player))), **arrays(player)}
+    with path.open("wb") as file:  # an open file, because NumPy adds .npz to a name that has another ending
+        np.savez(file, **content)
 
 
 def check_observations(player: Player, count: int) -> np.ndarray:
@@ -91,26 +93,27 @@ def check_observations(player: Player, count: int) -> np.ndarray:
 def difference(player: Player, path: pathlib.Path) -> float:
     """The largest difference between JAX's and the file's network outputs on `CHECKS` observations.
 
-    Absolute for outputs up to 1, relative beyond: the rounding errors of float32 grow with the output.
+    In units of the largest output if that is above 1: the rounding errors of float32 grow with it.
     """
     obs = check_observations(player, CHECKS)
     with jax.default_matmul_precision("highest"):
-        policy = player.learner.policy(player.learned.policy, player.learned.normalizer, obs)
+        policy = player.learner.policy(player.learned.policy, player.learned.normalizer, jnp.asarray(obs))
     want = np.asarray(policy.logits if player.env.discrete else policy.mode())  # type: ignore[attr-defined]
-    got = npz_player.load(path).output(obs)
-    return float(np.max(np.abs(got - want) / np.maximum(np.abs(want), 1.0)))
+    with np.errstate(all="ignore"):  # a policy that diverged gives NaN, which is more than any tolerance
+        got = npz_player.load(path).output(obs)
+        return float(np.max(np.abs(got - want)) / np.maximum(np.max(np.abs(want)), 1.0))
 
 
 def export(player: Player, out: pathlib.Path) -> float:
     """Writes the policy of `player` to `out` and returns the `difference` found.
 
     Raises:
-      UserError: if the file cannot be written, or does not play as JAX does; there is no file then.
+      UserError: if the file cannot be written, or does not play as JAX does; what was at `out` before stays.
     """
     with replacing(out) as part:
         write(player, part)
         found = difference(player, part)
-        if not found <= TOLERANCE:  # NaN too: a policy that diverged
+        if not found <= TOLERANCE:  # NaN too
             raise UserError(
                 f"not exported: outputs differ from JAX's by up to {found:.3g}, more than {TOLERANCE:g} "
                 "(nan: the policy itself has numbers that are not finite; try an earlier checkpoint with --step)"

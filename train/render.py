@@ -14,7 +14,10 @@ from typing import Any
 
 import jax
 import numpy as np
+import rich.console
+import rich.progress
 
+from awr_mjx.learner import LearnerState
 from envs.base import Env
 from envs.vector import all_finite, strong
 from train import cli, video
@@ -55,9 +58,9 @@ class RenderConfig:
     """Name of a camera of the model, or `free`; `track` if the model has one, else `free`, if not given."""
 
     def validate(self, kind: str) -> None:
-        """Raises UserError, one line, for the first setting that makes no sense for a file of `kind`, such as ".mp4"."""
+        """Raises UserError for the first setting that makes no sense for a file of `kind`, such as ".mp4"."""
         if kind not in KINDS:
-            raise UserError(f"out must end in {', '.join(KINDS[:-1])} or {KINDS[-1]}, not {kind or 'nothing'}: {self.out}")
+            raise UserError(f"out must end in {', '.join(KINDS[:-1])} or {KINDS[-1]}, not {kind or 'nothing'}")
         if not 0 < self.seconds <= SECONDS_MAX:
             raise UserError(f"seconds must be above 0 and at most {SECONDS_MAX:g}, not {self.seconds}")
         if not 0 <= self.seed < 2**32:
@@ -92,14 +95,15 @@ def play(player: Player, seed: int, steps: int) -> Clip:
 
     An ended episode is shown as it ended for one more step before the next begins, as in training.
     """
-    env, learned = player.env, player.learned
+    env = player.env
 
-    def step(state: Any) -> tuple[Any, jax.Array]:
+    def step(learned: LearnerState, state: Any) -> tuple[Any, jax.Array]:
         action = player.learner.policy(learned.policy, learned.normalizer, state.obs).mode()
         stepped = strong(env.step(state, action))
         return stepped, all_finite(jax.tree.map(lambda x: x[None], stepped))[0]
 
-    # One step at a time, not a scan over the whole clip: a clip of any length then uses the same compiled program.
+    # One step at a time, not a scan over the whole clip, and the policy as an argument, not as constants: clips of any
+    # length and of any checkpoint then use the same compiled program, which JAX keeps on the disk.
     step, reset = jax.jit(step), jax.jit(lambda key: strong(env.reset(key)))
     keys = (jax.random.fold_in(jax.random.key(seed), i) for i in range(steps))
     state, over = reset(next(keys)), False
@@ -112,7 +116,7 @@ def play(player: Player, seed: int, steps: int) -> Clip:
             state, over = reset(next(keys)), False
             episodes.append((0.0, 0))
             continue
-        stepped, finite = step(state)
+        stepped, finite = step(player.learned, state)
         total, length = episodes[-1]
         if finite:
             state, total = stepped, total + float(stepped.reward)
@@ -155,15 +159,16 @@ def prepare_graphics() -> None:
 
 def _no_renderer(error: Exception) -> UserError:
     """What to do about whatever OpenGL, its Python bindings or MuJoCo raised."""
-    how = os.environ.get("MUJOCO_GL")
+    chosen = os.environ.get("MUJOCO_GL")
+    how = f"MUJOCO_GL={chosen}" if chosen else "a screen"
     return UserError(
-        f"cannot render here with {f'MUJOCO_GL={how}' if how else 'a screen'} ({type(error).__name__}: {str(error)[:200]}): "
+        f"cannot render here with {how} ({type(error).__name__}: {str(error)[:200]}): "
         "install OpenGL for use without a screen (Debian, Ubuntu: apt-get install libegl1 libgl1) and set MUJOCO_GL=egl"
     )
 
 
 def make_renderer(env: Env, width: int, height: int) -> Any:
-    """A `mujoco.Renderer` of `width` x `height` pixels for the task's model; its offscreen buffer is enlarged if need be.
+    """A `mujoco.Renderer` of `width` x `height` pixels for the task's model, whose offscreen buffer grows if it must.
 
     Raises:
       UserError: if nothing can be rendered on this computer.
@@ -220,7 +225,14 @@ def render(player: Player, config: RenderConfig, out: pathlib.Path) -> tuple[Cli
     shown = shown_steps(config, kind, fps, env.dt)
     with make_renderer(env, config.width, config.height) as renderer, replacing(out) as part:
         clip = play(player, config.seed, int(shown[-1]) + 1)
-        frames = draw(renderer, env, clip.poses[shown], camera)
+        frames = rich.progress.track(
+            draw(renderer, env, clip.poses[shown], camera),
+            f"drawing {out.name}",
+            total=len(shown),
+            console=rich.console.Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
         if kind == ".png":
             video.write_sheet(part, frames, SHEET_COLUMNS)
         else:

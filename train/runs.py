@@ -15,11 +15,19 @@ from envs.base import Env
 from train import checkpointing
 from train import config as settings
 from train.config import TrainConfig
-from train.errors import UserError
+from train.files import replacing
 
 
 def start_jax() -> None:
-    """Keeps compiled programs on the disk between processes (unless the user has chosen a place, or none, already)."""
+    """Sets JAX up for a program; must come before its first computation.
+
+    Compiled programs are kept on the disk between processes, unless the user has chosen a place for them already.
+    """
+    # On machines of few cores, XLA's CPU threads can wait for each other for ever inside a batched MJX program; with
+    # this flag they do not, and the programs here are no slower (docs/decisions.md). Accelerators do not notice it.
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "xla_cpu_multi_thread_eigen" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "awr_mjx" / "jax"
         jax.config.update("jax_compilation_cache_dir", str(cache))
@@ -31,12 +39,8 @@ def write_json(path: pathlib.Path, values: dict[str, Any]) -> None:
     Raises:
       UserError: if the file cannot be written.
     """
-    part = path.with_name(path.name + ".part")
-    try:
+    with replacing(path) as part:
         part.write_text(json.dumps(values, indent=1) + "\n")
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
 
 
 @dataclasses.dataclass(frozen=True)

@@ -49,13 +49,13 @@ def write_movie(
             with contextlib.suppress(BrokenPipeError):  # ffmpeg has ended; its status says why
                 for frame in frames:
                     process.stdin.write(np.ascontiguousarray(frame).data)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()
             status = process.wait()
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
         if status:
             words.seek(0)
             lines = words.read().decode(errors="replace").splitlines() or [f"status {status}"]

@@ -1,0 +1,124 @@
+"""The rules of the house: which way imports point, that shapes are written down, that files stay short and safe."""
+
+import ast
+import pathlib
+import re
+from collections.abc import Iterator
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+PACKAGES = ("awr_mjx", "envs", "train")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+LONGEST = 330
+ARRAY = re.compile(r"\b(Array|Float|Int|Bool|Num|Shaped)\b")
+SHAPE = re.compile(r"\[[^\]]*\]")
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def name_of(path: pathlib.Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def every_file(*packages: str) -> pytest.MarkDecorator:
+    chosen = [path for path in FILES if path.relative_to(ROOT).parts[0] in packages]
+    return pytest.mark.parametrize("path", chosen, ids=name_of)
+
+
+def parse(path: pathlib.Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Top-level packages that a module imports anywhere, inside of functions too."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+def public_functions(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, Function]]:
+    """Functions of a module, and methods of its classes, whose names do not begin with an underscore."""
+    for node in body:
+        if isinstance(node, Function) and not node.name.startswith("_"):
+            yield prefix + node.name, node
+        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from public_functions(node.body, f"{prefix}{node.name}.")
+
+
+def public_classes(body: list[ast.stmt]) -> Iterator[ast.ClassDef]:
+    return (node for node in body if isinstance(node, ast.ClassDef) and not node.name.startswith("_"))
+
+
+def takes_or_gives_arrays(function: Function) -> bool:
+    """By its annotations; a random key is no array."""
+    every = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs, function.args.vararg]
+    hints = [a.annotation for a in [*every, function.args.kwarg] if a and a.annotation and not a.arg.startswith("key")]
+    return any(ARRAY.search(ast.unparse(hint)) for hint in [*hints, function.returns] if hint)
+
+
+def test_the_walk_finds_the_packages() -> None:
+    found = {name_of(path) for path in FILES}
+    assert {"awr_mjx/returns.py", "envs/vector.py", "train/loop.py"} <= found
+    functions = dict(public_functions(parse(ROOT / "awr_mjx" / "learner.py").body))
+    assert {"regress", "Learner.init", "Learner.update"} <= set(functions)
+    assert takes_or_gives_arrays(functions["Learner.update"])
+    assert not takes_or_gives_arrays(functions["Learner.init"])
+
+
+@every_file("awr_mjx")
+def test_the_algorithm_knows_no_environment_and_no_program(path: pathlib.Path) -> None:
+    assert not imported(parse(path)) & {"envs", "train", "tests", "mujoco", "gymnasium", "tyro", "orbax"}
+
+
+@every_file("envs")
+def test_tasks_know_no_algorithm(path: pathlib.Path) -> None:
+    assert not imported(parse(path)) & {"awr_mjx", "train", "tests", "optax", "tyro", "orbax"}
+
+
+@every_file("train")
+def test_programs_do_not_import_tests(path: pathlib.Path) -> None:
+    assert "tests" not in imported(parse(path))
+
+
+@every_file(*PACKAGES)
+def test_everything_public_has_a_docstring(path: pathlib.Path) -> None:
+    tree = parse(path)
+    if not tree.body:
+        assert path.name == "__init__.py"
+        return
+    silent = [name for name, function in public_functions(tree.body) if not ast.get_docstring(function)]
+    silent += [node.name for node in public_classes(tree.body) if not ast.get_docstring(node)]
+    assert not silent
+    assert ast.get_docstring(tree)
+
+
+@every_file("awr_mjx", "envs")
+def test_shapes_are_written_down(path: pathlib.Path) -> None:
+    """A public function of arrays says in its docstring what shapes they have, such as [T, N, O] or []."""
+    bare = [
+        name
+        for name, function in public_functions(parse(path).body)
+        if takes_or_gives_arrays(function) and not SHAPE.search(ast.get_docstring(function) or "")
+    ]
+    assert not bare
+
+
+@pytest.mark.parametrize("path", FILES + TESTS, ids=name_of)
+def test_files_are_short(path: pathlib.Path) -> None:
+    assert len(path.read_text().splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("path", FILES + TESTS, ids=name_of)
+def test_nothing_is_ever_unpickled(path: pathlib.Path) -> None:
+    """A file from elsewhere must not be able to run code."""
+    tree = parse(path)
+    assert not imported(tree) & {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+    keywords = [node for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "allow_pickle"]
+    assert all(isinstance(k.value, ast.Constant) and k.value.value is False for k in keywords)

@@ -1,0 +1,75 @@
+"""Run folders without the training, for the programs that use a trained policy."""
+
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from awr_mjx.config import AwrConfig
+from awr_mjx.learner import Learner, LearnerState
+from awr_mjx.normalizer import Normalizer
+from envs import registry
+from train import config as settings
+from train import runs
+from train.checkpointing import Checkpoints
+from train.config import TrainConfig
+from train.errors import UserError
+from train.loop import Loop
+from train.runs import Player
+
+SETTINGS: dict[str, Any] = {"policy_hidden": (32, 16), "value_hidden": (8,), "rollout_steps": 2, "batch_size": 8}
+
+
+def shaken(learned: LearnerState, seed: int = 0) -> LearnerState:
+    """`learned` with every policy parameter moved and a normaliser that has seen something: no number is 0 or 1."""
+    rng = np.random.default_rng(seed)
+    policy = jax.tree.map(lambda x: jnp.asarray(x + 0.3 * rng.standard_normal(x.shape), jnp.float32), learned.policy)
+    policy["net"]["out"]["bias"] += 1.0  # some modes are outside of [-1, 1]
+    size = learned.normalizer.mean.size
+    variance = np.linspace(0.1, 2.0, size, dtype=np.float32)
+    variance[1] = 1e-8  # this observation has never changed: its std is below the floor
+    mean = np.linspace(-1.0, 3.0, size, dtype=np.float32)
+    stats = Normalizer(jnp.float32(100.0), jnp.asarray(mean), jnp.asarray(variance))
+    return learned.replace(policy=policy, normalizer=stats)  # type: ignore[attr-defined]
+
+
+def make_player(task: str, **awr: Any) -> Player:
+    config = TrainConfig(env=task, num_envs=4, awr=AwrConfig(**SETTINGS | awr))
+    env = registry.make(task)
+    learner = Learner(config.awr, env.observation_size, env.action_size, env.discrete)
+    return Player(config, env, learner, shaken(jax.jit(learner.init)(jax.random.key(0))), 1234)
+
+
+def make_run(run: pathlib.Path, task: str) -> pathlib.Path:
+    """A run folder as training leaves it, without the training."""
+    player = make_player(task)
+    state = Loop(player.env, player.config.awr, player.config.num_envs).init(0)
+    run.mkdir()
+    runs.write_json(run / "config.json", {"settings": settings.to_dict(player.config)})
+    saves = Checkpoints(run, keep=1, with_ring=False)
+    assert saves.save(state.replace(learner=player.learned), player.env_steps, 5.0) is None  # type: ignore[attr-defined]
+    assert saves.wait() is None
+    saves.close()
+    return run
+
+
+@pytest.fixture(scope="module")
+def pendulum_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return make_run(tmp_path_factory.mktemp("pendulum") / "run", "inverted_pendulum")
+
+
+def python(*args: object, **more: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **more)
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, program: Any, *args: object) -> str:
+    monkeypatch.setattr(sys, "argv", ["program", *map(str, args)])
+    with pytest.raises(UserError) as caught:
+        program.main()
+    return " ".join(str(caught.value).split())
