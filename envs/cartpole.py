@@ -55,6 +55,4 @@ class CartPole:
         rate = jnp.stack([velocity, acceleration, angular_velocity, angular_acceleration])
         obs = state.data + self.dt * rate
         failed = (jnp.abs(obs[0]) > self.max_position) | (jnp.abs(obs[2]) > self.max_angle)
-        return state.replace(
-            data=obs, obs=obs, reward=jnp.ones((), jnp.float32), done=failed.astype(jnp.float32)
-        )
+        return State(obs, obs, jnp.ones((), jnp.float32), failed.astype(jnp.float32), state.metrics, state.info)

@@ -39,4 +39,4 @@ class InvertedPendulum(MjxTask):
         physics = self.step_physics(state.data, self.max_ctrl * action)
         obs = jnp.concatenate([physics.qpos, physics.qvel])
         healthy = (jnp.isfinite(obs).all() & (jnp.abs(obs[1]) <= self.max_angle)).astype(jnp.float32)
-        return state.replace(data=physics, obs=obs, reward=healthy, done=1.0 - healthy)
+        return State(physics, obs, healthy, 1.0 - healthy, state.metrics, state.info)

@@ -1,12 +1,16 @@
 """What the MuJoCo tasks share: a model from `envs/assets`, a small physics state, and a control step of n substeps."""
 
+import contextlib
+import io
 import pathlib
 
 import jax
 import jax.numpy as jnp
 import mujoco
 from flax import struct
-from mujoco import mjx
+
+with contextlib.redirect_stdout(io.StringIO()):  # MJX prints there that warp, which is optional, is not installed
+    from mujoco import mjx
 
 ASSETS = pathlib.Path(__file__).parent / "assets"
 

@@ -201,10 +201,9 @@ def check_task(env: Env) -> None:
         raise BrokenTask("broken task: the state that step gives has other fields than the one that reset gives")
     for (path, a), (_, b) in zip(before, after, strict=True):
         if (a.shape, a.dtype) != (b.shape, b.dtype):
+            before_step, after_step = (f"{x.dtype}{list(x.shape)}" for x in (a, b))
             where = jax.tree_util.keystr(path)
-            raise BrokenTask(
-                f"broken task: state{where} is {a.dtype}{list(a.shape)} after reset, {b.dtype}{list(b.shape)} after step"
-            )
+            raise BrokenTask(f"broken task: state{where} is {before_step} after reset, {after_step} after step")
     drawn = strong(jax.jit(jax.vmap(env.reset))(jax.random.split(key, 64)))
     if not bool(all_finite(drawn).any()):
         raise BrokenTask("broken task: every reset of 64 gives a number that is not finite")

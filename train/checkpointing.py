@@ -188,13 +188,16 @@ def _restore(run: pathlib.Path, step: int, want: dict[str, Any]) -> dict[str, An
     saved = {name: kind for name, kind in meta["leaves"].items() if any(name.startswith(f"['{w}']") for w in want)}
     wanted = {name: kind for name, (kind, _) in _described(want).items()}
     for name in [*wanted, *saved]:
-        there, here = saved.get(name), wanted.get(name)
-        if there is None or here is None or there[:2] != here:
+        there, asked = saved.get(name), wanted.get(name)
+        if there is None or asked is None or there[:2] != asked:
             show = lambda kind: "missing" if kind is None else f"{kind[0]}{kind[1]}"  # noqa: E731
             raise Mismatch(
                 f"the checkpoint {folder(run) / str(step)} is of another task or network size: "
-                f"{name} is {show(there)} there and {show(here)} here"
+                f"{name} is {show(there)} there and {show(asked)} here"
             )
+    # Arrays go where this process computes, not to the device that saved them, which may not exist here.
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    want = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), want)
     try:
         got = {}
         for name, tree in want.items():

@@ -66,7 +66,7 @@ class TrainConfig:
         if self.awr.batch_size > samples:
             raise UserError(
                 f"batch_size {self.awr.batch_size} is larger than the replay ring ({self.num_envs} envs x "
-                f"{self.awr.capacity} rows = {samples}): lower batch_size or raise num_envs, rollout_steps, buffer_blocks"
+                f"{self.awr.capacity} rows = {samples}): lower it, or raise num_envs, rollout_steps or buffer_blocks"
             )
         if self.epoch_steps >= 2**31:
             steps = f"{self.epoch_steps:,}"

@@ -32,6 +32,7 @@ FPS_SEEN = 60  # more frames a second than this are not shown unless asked for
 SIZES = (16, 4096)
 SECONDS_MAX = 3600.0
 SHEET, SHEET_COLUMNS = 8, 4
+TOLD = 5  # episodes whose returns are printed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,9 +257,11 @@ def main() -> int:
     clip, count, fps = render(player, config, out)
     rate = "" if out.suffix.lower() == ".png" else f" at {float(fps):.4g} per second"
     print(f"{out}: {count} frames{rate}, {config.seconds:g} s, {config.width}x{config.height}")
-    for i, (total, length) in enumerate(clip.episodes):
+    for i, (total, length) in enumerate(clip.episodes[:TOLD]):
         end = "" if clip.over or i < len(clip.episodes) - 1 else ", not over yet"
         print(f"{task} after {player.env_steps:,} env steps: episode return {total:.1f} in {length} steps{end}")
+    if len(clip.episodes) > TOLD:
+        print(f"and {len(clip.episodes) - TOLD} more episodes")
     return 0
 
 

@@ -200,6 +200,8 @@ def test_the_first_policy_hardly_prefers_an_action() -> None:
     assert 0 < float(jnp.abs(policy["net"]["out"]["kernel"]).max()) <= 0.01
     assert (np.asarray(policy["net"]["out"]["bias"]) == 0).all()
     np.testing.assert_allclose(learner.action_std(policy), 0.4, rtol=1e-5)  # the config's
+    # A weak type would be lost in the first update, and all be compiled again.
+    assert not any(x.weak_type for x in jax.tree.leaves(jax.eval_shape(learner.init, jax.random.key(0))))
 
 
 @pytest.mark.parametrize(("optimizer", "expected"), [("sgd", [0.9, 0.719, 0.4724]), ("adam", [0.9, 0.8, 0.7])])

@@ -156,6 +156,24 @@ def test_the_normaliser_has_seen_every_valid_row() -> None:
     np.testing.assert_allclose(stats.variance, seen.var(0), rtol=1e-5)
 
 
+def test_advantages_are_those_of_the_ring_and_the_live_observations() -> None:
+    """One epoch's last advantages, worked out again from what it left: 4 rows and the observations after them."""
+    state, metrics = run(chain_loop().init(7), 1)
+    learned, rows = state.learner, jax.tree.map(lambda x: np.asarray(x)[:4], state.ring.rows)
+    obs = jnp.asarray(np.concatenate([rows.obs, state.env.env.obs[None]]))
+    values = np.asarray(chain_loop().learner.value(learned.value, learned.normalizer, obs), float)
+    g = np.zeros((4, N))
+    for n in range(N):
+        for t in (3, 2, 1, 0):  # nothing ever fails; the trace goes on where the next row is valid
+            goes_on = t < 3 and rows.valid[t + 1, n]
+            next_g = SMALL.lam * g[t + 1, n] + (1 - SMALL.lam) * values[t + 1, n] if goes_on else values[t + 1, n]
+            g[t, n] = rows.reward[t, n] + SMALL.gamma * next_g
+    advantages = (g - values[:4])[rows.valid]
+    assert metrics[-1]["advantage_std"][-1] == pytest.approx(advantages.std(), rel=1e-4)
+    weights = np.minimum(np.exp((advantages - advantages.mean()) / (advantages.std() + 1e-5)), 20.0)
+    assert metrics[-1]["weight_mean"][-1] == pytest.approx(weights.mean(), rel=1e-4)
+
+
 def test_the_ring_never_exists_twice() -> None:
     """The compiled epoch takes over its state's memory, and has no room for a second ring besides."""
     state = jax.eval_shape(lambda: chain_loop().init(0))
