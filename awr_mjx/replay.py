@@ -70,7 +70,9 @@ def init(capacity: int, num_envs: int, observation_size: int, action_size: int, 
 
 
 def insert(ring: Ring, rows: Rows) -> Ring:
-    """Overwrites the oldest T rows of the ring with `rows` [T, N, ...]; T must divide C. Donate the ring.
+    """Overwrites the oldest T rows of the ring with `rows` [T, N, ...]. Donate the ring.
+
+    T must divide C and be the same at every insert, so that blocks never wrap around the end.
 
     Raises:
       ValueError: if T does not divide the ring's C rows (a block would wrap around its end).

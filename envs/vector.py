@@ -17,6 +17,9 @@ POOL_SHARE = 4  # the pool holds N / 4 reset states; a quarter of them is re-dra
 POOL_MIN = 64
 
 
+LIMIT = 1e6  # observations and rewards beyond this are an explosion; no robot's numbers in SI units reach it
+
+
 class BrokenTask(ValueError):
     """A task whose reset or step does not give what the protocol promises; the message is one line for its author."""
 
@@ -50,8 +53,8 @@ class Outcome:
     Attributes:
       reward: float32, 0 where not valid.
       terminated: bool, the task ended the episode by its own rule.
-      valid: bool, False where the environment was being reset or the step gave a number that is not finite.
-      quarantined: bool, the step gave a number that is not finite.
+      valid: bool, False where the environment was being reset or the step broke it.
+      quarantined: bool, the step gave a number that is not finite, or beyond `LIMIT`.
       finished: bool, a whole episode ended here, with `episode_return` (reward) and `episode_steps` (control steps).
     """
 
@@ -89,9 +92,18 @@ def all_finite(tree: Any) -> jax.Array:
     return jnp.stack(checks).all(axis=0)
 
 
+def sound(state: Any) -> jax.Array:
+    """bool [N]: all floats of the task's state, leaves [N, ...], are finite, obs and reward within +-`LIMIT`.
+
+    A huge finite number is as bad as NaN: its square overflows, and with it the normaliser's variance, for good.
+    """
+    bounded = (jnp.abs(state.obs) <= LIMIT).all(axis=-1) & (jnp.abs(state.reward) <= LIMIT)
+    return all_finite(state) & bounded
+
+
 def _mended(pool: Any) -> Any:
-    """Reset states, leaves [P, ...], with those that are not finite replaced by sound ones, in turn."""
-    good = all_finite(pool)
+    """Reset states, leaves [P, ...], with broken ones replaced by sound ones, in turn."""
+    good = sound(pool)
     place = jnp.arange(good.shape[0])
     sound_first = jnp.argsort(~good)
     place = jnp.where(good, place, sound_first[place % jnp.maximum(good.sum(), 1)])
@@ -116,7 +128,7 @@ class VectorEnv:
         n = self.num_envs
         pool = _mended(self._reset(key_pool, self.pool_size))
         env = self._reset(key_env, n)
-        env = select(all_finite(env), env, self._draw(pool, key_mend))
+        env = select(sound(env), env, self._draw(pool, key_mend))
         phase = jax.random.randint(key_phase, (n,), 0, self.env.episode_length)
         return VectorState(
             env=env,
@@ -131,8 +143,8 @@ class VectorEnv:
     def step(self, state: VectorState, action: jax.Array, key: jax.Array) -> tuple[VectorState, Outcome]:
         """One control step of every environment; `action` [N, A] or [N]. Environments that had ended are reset."""
         stepped = strong(jax.vmap(self.env.step)(state.env, action))
-        finite = all_finite(stepped) | state.ended
-        valid = finite & ~state.ended
+        good = sound(stepped) | state.ended
+        valid = good & ~state.ended
         terminated = valid & (stepped.done > 0)
         steps = state.steps + 1
         ended = valid & (terminated | (steps >= self.env.episode_length))
@@ -143,7 +155,7 @@ class VectorEnv:
             reward=reward,
             terminated=terminated,
             valid=valid,
-            quarantined=~finite,
+            quarantined=~good,
             finished=ended & state.whole,
             episode_return=episode_return,
             episode_steps=steps,
@@ -162,10 +174,10 @@ class VectorEnv:
         return after, outcome
 
     def refresh(self, state: VectorState, key: jax.Array) -> VectorState:
-        """Re-draws a part of the pool of reset states; once per iteration. Resets that are not finite are left out."""
+        """Re-draws a part of the pool of reset states; once per iteration. Broken resets are left out."""
         new = self._reset(key, self._fresh)
         old = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, state.pool_head, self._fresh), state.pool)
-        new = select(all_finite(new), new, old)
+        new = select(sound(new), new, old)
         pool = jax.tree.map(
             lambda x, part: jax.lax.dynamic_update_slice_in_dim(x, part, state.pool_head, axis=0), state.pool, new
         )
@@ -187,14 +199,17 @@ def check_task(env: Env) -> None:
       BrokenTask: for wrong shapes or types, a step whose state is built differently from a reset's, or a reset with a
         number that is not finite.
     """
+    missing = [name for name in (*Env.__annotations__, "reset", "step") if not hasattr(env, name)]
+    if missing:
+        raise BrokenTask(f"broken task: {type(env).__name__} has no {', '.join(sorted(missing))}")
     key = jax.random.key(0)
     reset = jax.eval_shape(lambda k: strong(env.reset(k)), key)
     shape = () if env.discrete else (env.action_size,)
     action = jax.ShapeDtypeStruct(shape, jnp.int32 if env.discrete else jnp.float32)
     for name, want in (("obs", (env.observation_size,)), ("reward", ()), ("done", ())):
-        got = getattr(reset, name).shape
-        if got != want:
-            raise BrokenTask(f"broken task: reset gives {name} of shape {list(got)}, not {list(want)}")
+        got = getattr(reset, name)
+        if got.shape != want or got.dtype != jnp.float32:
+            raise BrokenTask(f"broken task: reset gives {name} {got.dtype}{list(got.shape)}, not float32{list(want)}")
     stepped = jax.eval_shape(lambda s, a: strong(env.step(s, a)), reset, action)
     before, after = jax.tree.flatten_with_path(reset)[0], jax.tree.flatten_with_path(stepped)[0]
     if [p for p, _ in before] != [p for p, _ in after]:
@@ -205,5 +220,5 @@ def check_task(env: Env) -> None:
             where = jax.tree_util.keystr(path)
             raise BrokenTask(f"broken task: state{where} is {before_step} after reset, {after_step} after step")
     drawn = strong(jax.jit(jax.vmap(env.reset))(jax.random.split(key, 64)))
-    if not bool(all_finite(drawn).any()):
-        raise BrokenTask("broken task: every reset of 64 gives a number that is not finite")
+    if not bool(sound(drawn).any()):
+        raise BrokenTask(f"broken task: every reset of 64 gives a number that is not finite or beyond {LIMIT:g}")

@@ -87,7 +87,7 @@ def test_ant_model_has_gymnasiums_numbers(ant, gym_ant):
     for field in (
         *("body_mass", "body_inertia", "body_pos", "body_ipos", "body_parentid", "qpos0", "jnt_type", "jnt_axis"),
         *("jnt_pos", "jnt_range", "jnt_limited", "jnt_margin", "dof_armature", "dof_damping", "actuator_gear"),
-        *("actuator_trnid", "actuator_ctrlrange", "actuator_ctrllimited"),
+        *("actuator_trnid", "actuator_ctrlrange", "actuator_ctrllimited", "jnt_solref"),
     ):
         np.testing.assert_allclose(getattr(ours, field), getattr(theirs, field), atol=1e-12, err_msg=field)
     assert (ours.opt.timestep, ant.frame_skip) == (theirs.opt.timestep, gym_ant.frame_skip) == (0.01, 5)
@@ -97,13 +97,14 @@ def test_ant_model_has_gymnasiums_numbers(ant, gym_ant):
 
 
 def test_ant_moves_as_gymnasiums_under_gymnasiums_options(ant, gym_ant):
-    """The same trajectory in C MuJoCo, RK4: the contacts that ours leaves out are not needed to stand and kick."""
-    ours = copy.copy(ant.mj_model)  # the fixture is shared
-    theirs = gym_ant.model
+    """The same trajectory in C MuJoCo, RK4: the contacts that ours leaves out are not needed to stand and kick.
+
+    With the elliptic friction cone, because MuJoCo turns the pyramidal one along a capsule, and our feet are spheres.
+    """
+    ours, theirs = copy.copy(ant.mj_model), copy.copy(gym_ant.model)  # the fixtures are shared
+    ours.opt.cone = theirs.opt.cone = int(mujoco.mjtCone.mjCONE_ELLIPTIC)
     ours.opt.integrator, ours.opt.disableflags = theirs.opt.integrator, theirs.opt.disableflags
     ours.opt.iterations, ours.opt.ls_iterations = theirs.opt.iterations, theirs.opt.ls_iterations
-    ours.jnt_solref[:] = theirs.jnt_solref
-    ours.geom_solref[:] = theirs.geom_solref[0]
     data = [mujoco.MjData(m) for m in (ours, theirs)]
     rng = np.random.default_rng(0)
     contacts = 0
@@ -113,7 +114,7 @@ def test_ant_moves_as_gymnasiums_under_gymnasiums_options(ant, gym_ant):
             d.ctrl[:] = ctrl
             mujoco.mj_step(m, d)
         contacts += data[0].ncon
-        np.testing.assert_allclose(data[0].qpos, data[1].qpos, atol=1e-7)
+        np.testing.assert_allclose(data[0].qpos, data[1].qpos, atol=1e-5)
     assert contacts > 0
 
 
@@ -209,7 +210,7 @@ def test_ant_in_the_air_moves_as_in_c_mujoco(ant):
 
 
 def test_ant_left_alone_stands_about_as_gymnasiums(ant, gym_ant):
-    """Loose on purpose: limits and contacts are softened and solved in few iterations, so only posture is compared.
+    """Loose on purpose: one solver iteration of Euler is not RK4, so only posture is compared.
 
     Gymnasium's ant itself creeps on its feet (from 0.57 m after 1 s to 0.49 m after 10 s), and stands at 0.62 m with
     Euler in place of RK4: 0.06 m is what the integrator alone changes. Limits or contacts that do not hold let it sink

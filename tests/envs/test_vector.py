@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from envs.base import Env, State
-from envs.vector import BrokenTask, VectorEnv, VectorState, check_task, strong
+from envs.vector import LIMIT, BrokenTask, VectorEnv, VectorState, check_task, strong
 from tests.tasks import Broken, Chain, Walk, leaves_of
 
 N = 24
@@ -160,6 +160,23 @@ def test_a_number_that_is_not_finite_is_quarantined() -> None:
     assert kinds == {(place, x) for place in (".obs", ".reward", ".data['x']") for x in ("nan", "inf", "-inf")}
 
 
+class Exploding(Walk):
+    """Its observation leaps to 1e20 in the first step: finite, but its square is not."""
+
+    def step(self, state: State, action: jax.Array) -> State:
+        stepped = super().step(state, action)
+        return stepped.replace(obs=jnp.full_like(stepped.obs, 1e20))  # type: ignore[attr-defined, no-any-return]
+
+
+def test_an_explosion_is_quarantined_before_it_overflows() -> None:
+    venv = VectorEnv(Exploding(), N)
+    state = venv.init(jax.random.key(0))
+    state, outcome = venv.step(state, jnp.zeros((N, 1)), jax.random.key(1))
+    assert np.asarray(outcome.quarantined).all()
+    assert not np.asarray(outcome.valid).any()
+    assert np.abs(np.asarray(state.env.obs)).max() <= LIMIT
+
+
 def test_resets_that_are_not_finite_are_left_out() -> None:
     venv, state = broken()
     refresh = jax.jit(venv.refresh)
@@ -213,8 +230,8 @@ class OtherType(Walk):
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        (WrongObservation(), r"reset gives obs of shape \[3\], not \[4\]"),
-        (WrongReward(), r"reset gives reward of shape \[1\], not \[\]"),
+        (WrongObservation(), r"reset gives obs float32\[3\], not float32\[4\]"),
+        (WrongReward(), r"reset gives reward float32\[1\], not float32\[\]"),
         (OtherFields(), "the state that step gives has other fields than the one that reset gives"),
         (OtherType(), r"state.done is float32\[\] after reset, bool\[\] after step"),
         (Broken(resets=1.0), "every reset of 64 gives a number that is not finite"),
