@@ -5,6 +5,7 @@ A checkpoint `RUN/checkpoints/<env steps>/` has four items: `learner` (all that 
 so a file from elsewhere cannot run code.
 """
 
+import contextlib
 import logging
 import pathlib
 import shutil
@@ -20,7 +21,7 @@ from orbax.checkpoint import checkpoint_managers as policies
 
 from train.errors import UserError
 from train.loop import TrainState
-from train.memory import human, size_of
+from train.memory import human
 
 ARRAYS = ("learner", "ring", "rest")
 FORMAT = 1
@@ -165,11 +166,13 @@ def steps(run: pathlib.Path) -> list[int]:
     return sorted(int(p.name) for p in place.iterdir() if p.is_dir() and p.name.isdigit()) if place.is_dir() else []
 
 
-def best_step(run: pathlib.Path) -> int | None:
-    """The env steps of the checkpoint with the highest mode return; None if none was evaluated."""
-    returns = {step: _meta(run, step).get("mode_return") for step in steps(run)}
-    scored = {step: value for step, value in returns.items() if value is not None}
-    return max(scored, key=lambda step: scored[step]) if scored else None
+def best_return(run: pathlib.Path) -> float | None:
+    """The highest mode return among the readable checkpoints in `run`; None if none was evaluated."""
+    found = []
+    for step in steps(run):
+        with contextlib.suppress(Damaged):
+            found.append(_meta(run, step).get("mode_return"))
+    return max((value for value in found if value is not None), default=None)
 
 
 def _meta(run: pathlib.Path, step: int) -> dict[str, Any]:
@@ -216,7 +219,7 @@ def _newest_sound(run: pathlib.Path, want: dict[str, Any], step: int | None) -> 
     quiet()
     candidates = steps(run)
     if not candidates:
-        raise UserError(f"{run} has no checkpoint")
+        raise UserError(f"{run} has no checkpoint yet: train anew in another --run_dir")
     if step is not None:
         if step not in candidates:
             raise UserError(f"{run} has no checkpoint {step}; it has {', '.join(map(str, candidates))}")
@@ -262,8 +265,3 @@ def restore_learner(run: pathlib.Path, template: Any, step: int | None = None) -
     """What was learned, from the newest sound checkpoint or from `step`: env steps, `LearnerState`, warnings."""
     found, items, warnings = _newest_sound(run, {"learner": template}, step)
     return found, items["learner"], warnings
-
-
-def checkpoint_size(state: TrainState) -> str:
-    """What a checkpoint of this state holds, for people."""
-    return f"{human(size_of(state))} with the ring, {human(size_of(state) - size_of(state.ring))} without"

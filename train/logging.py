@@ -70,7 +70,8 @@ class Screen:
 
     def __init__(self, total_steps: int, done: int) -> None:
         self._console = Console(highlight=False, soft_wrap=True)
-        self._total, self._start, self._begun, self._last = total_steps, done, time.monotonic(), 0.0
+        self._total, self._last = total_steps, 0.0
+        self._begun: tuple[float, int] | None = None  # time and env steps of the first line, when all is compiled
         self._live: Progress | None = None
         if self._console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(16), TimeRemainingColumn(), _Facts())
@@ -95,9 +96,9 @@ class Screen:
             self._live.update(self._task, completed=steps, description=share, facts=facts)
         elif time.monotonic() - self._last >= PLAIN_SECONDS:
             self._last = time.monotonic()
-            elapsed = self._last - self._begun
-            left = elapsed * max(self._total - steps, 0) / max(steps - self._start, 1)
-            self.say(f"{share}, {_clock(left)} left, {facts}")
+            begun, start = self._begun = self._begun or (self._last, steps)
+            left = (self._last - begun) * max(self._total - steps, 0) / max(steps - start, 1)
+            self.say(f"{share}, {_clock(left) if steps > start else '-'} left, {facts}")
 
     def close(self) -> None:
         """Leaves the terminal as it was."""

@@ -98,6 +98,10 @@ def main() -> int:
     if command.resume:
         done, state, warnings = checkpointing.restore(run, template)
         runs.warn(warnings)
+        if done >= config.num_steps:
+            raise UserError(
+                f"{run} has {done:,} env steps already: give a larger --num_steps than {config.num_steps:,}"
+            )
     else:
         done = 0
     stop = Stop()
@@ -152,7 +156,7 @@ class Training:
         self.saves.set_aside_after(done)
         self.evaluate = make_evaluator(loop.venv.env, loop.learner, config.eval_envs)
         self.mode_return: float | None = None
-        self.best: float | None = None
+        self.best: float | None = checkpointing.best_return(run)
         self.train_seconds = 0.0  # in epochs, not in evaluations and saves
         self.quarantined = 0
         self.clock = self.last_save = time.monotonic()
@@ -212,7 +216,7 @@ class Training:
         key = jax.random.fold_in(jax.random.key(self.config.seed), 1)
         returns, lengths = map(np.asarray, self.evaluate(learner.policy, learner.normalizer, key))
         self.mode_return = float(returns.mean())
-        self.best = max(self.best or -np.inf, self.mode_return)
+        self.best = self.mode_return if self.best is None else max(self.best, self.mode_return)
         values = {"mode_return": self.mode_return, "mode_return_std": float(returns.std())}
         self.log.write(self.steps, values | {"mode_steps": float(lengths.mean()), "train_seconds": self.train_seconds})
         self.screen.say(

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -114,6 +115,10 @@ def test_resume_without_a_checkpoint(finished: pathlib.Path, tmp_path: pathlib.P
     refused(here(main, "--resume", tmp_path), "no checkpoint")
 
 
+def test_resume_of_a_finished_run_asks_for_more_steps(finished: pathlib.Path) -> None:
+    refused(here(main, "--resume", finished), "already", "--num_steps")
+
+
 @pytest.mark.parametrize(
     ("args", "word"),
     [
@@ -217,11 +222,11 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
 def test_kill_9_loses_at_most_the_work_since_the_last_finished_save(tmp_path: pathlib.Path) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "train.main", *SMALL, "--num_steps", "1_000_000_000"]
-    command += ["--checkpoint_seconds", "0.3"]
+    command += ["--checkpoint_seconds", os.environ.get("AWR_MJX_SAVE_SECONDS", "0.3")]
     where: list[str] = ["--run_dir", str(run)]
     rng = np.random.default_rng(0)
     reached = 0
-    for _ in range(3):
+    for _ in range(int(os.environ.get("AWR_MJX_KILLS", "3"))):
         process = subprocess.Popen([*command, *where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         wait_for(lambda: any(step > reached for step in checkpointing.steps(run)))  # noqa: B023
         time.sleep(float(rng.uniform(0, 1)))
@@ -272,3 +277,17 @@ def test_help_shows_every_setting() -> None:
     assert done.returncode == 0
     for name in ("num_envs", "gamma", "weight_max", "checkpoint_ring", "resume", "buffer_blocks"):
         assert f"--{name}" in done.stdout
+
+
+def test_a_checkpoint_from_another_kind_of_device_is_readable(finished: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Orbax writes down the devices that saved; one that does not exist here, such as a GPU, must not matter."""
+    run = tmp_path / "run"
+    subprocess.run(["cp", "-r", finished, run], check=True)
+    files = list(run.glob("checkpoints/*/*/_sharding"))
+    assert files
+    for path in files:
+        text = path.read_text()
+        assert "cpu" in text.lower()
+        path.write_text(re.sub("TFRT_CPU_0|cpu:0", "cuda:0", text))
+    for a, b in zip(restored(run)[1], restored(finished)[1], strict=True):
+        np.testing.assert_array_equal(a, b)
