@@ -267,7 +267,8 @@ class Training:
         program = f"--run {self.run}"
         if self.stop.asked:
             self.screen.say(f"go on: python -m train.main --resume {self.run}")
-        self.screen.say(f"look:  python -m train.render {program} --out {self.config.env}.mp4")
+        if hasattr(self.loop.venv.env, "mj_model"):
+            self.screen.say(f"look:  python -m train.render {program} --out {self.config.env}.mp4")
         self.screen.say(f"ship:  python -m train.export {program} --out policy.npz")
         return 0
 
