@@ -25,7 +25,7 @@ _add(
             buffer_blocks=6,  # 24 rows: traces of TD(0.95) fit, and the oldest policy is six iterations old
             activation="silu",
             beta=0.4,  # a third of the samples carries the weight
-            # Noise costs torque, so it should fall while the ant learns to run, but without a floor it collapses.
+            # Noise costs torque, so it should fall while the ant learns to run; the floor keeps it from collapsing.
             std=0.3,
             learn_std=True,
             std_min=0.12,
