@@ -21,8 +21,8 @@ from train import config as settings
 from train.config import TrainConfig
 from train.errors import UserError, run_program
 from train.evaluate import make_evaluator
-from train.logging import MetricsLog, Screen
 from train.loop import Loop, TrainState
+from train.metrics_log import MetricsLog, Screen
 from train.presets import preset
 
 RUNS = pathlib.Path("checkpoints")
