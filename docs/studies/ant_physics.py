@@ -1,0 +1,129 @@
+"""What short cuts in the ant's physics do to a trained policy: `python docs/studies/ant_physics.py policy.npz`.
+
+Plays the mode action of an exported policy (`python -m train.export`), or of the paper's authors' (their `ant.npz`),
+in variants of `envs/assets/ant.xml` with CPU MuJoCo and in Gymnasium's Ant-v5, and prints one row of a table each.
+`--episodes` sets how many (default 24). Needs the `dev` extra.
+"""
+
+import argparse
+import multiprocessing
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+
+from envs.gym_mujoco import Ant
+from envs.mjx_task import ASSETS
+from train import npz_player
+
+STEPS, DT = 1000, 0.05
+GYMNASIUM = "Gymnasium Ant-v5"
+
+# seconds per physics step, integrator, solver iterations, line search, time constant of limits and contacts
+VARIANTS: dict[str, tuple[float, str, int, int, float]] = {
+    "RK4 0.01 s, 100/50, 0.02 s": (0.01, "RK4", 100, 50, 0.02),
+    "RK4 0.01 s, 1/4, 0.02 s": (0.01, "RK4", 1, 4, 0.02),
+    "Euler 0.005 s, 100/50, 0.02 s": (0.005, "Euler", 100, 50, 0.02),
+    "Euler 0.005 s, 2/4, 0.02 s": (0.005, "Euler", 2, 4, 0.02),
+    "Euler 0.005 s, 1/4, 0.02 s": (0.005, "Euler", 1, 4, 0.02),
+    "Euler 0.01 s, 100/50, 0.02 s": (0.01, "Euler", 100, 50, 0.02),
+    "Euler 0.01 s, 2/4, 0.02 s": (0.01, "Euler", 2, 4, 0.02),
+    "Euler 0.01 s, 1/4, 0.02 s": (0.01, "Euler", 1, 4, 0.02),
+    "Euler 0.01 s, 100/50, 0.03 s": (0.01, "Euler", 100, 50, 0.03),
+    "Euler 0.01 s, 3/6, 0.03 s": (0.01, "Euler", 3, 6, 0.03),
+    "Euler 0.01 s, 2/4, 0.03 s (ours)": (0.01, "Euler", 2, 4, 0.03),
+    "Euler 0.01 s, 1/4, 0.03 s": (0.01, "Euler", 1, 4, 0.03),
+    "Euler 0.01 s, 100/50, 0.04 s": (0.01, "Euler", 100, 50, 0.04),
+    "Euler 0.01 s, 2/4, 0.04 s": (0.01, "Euler", 2, 4, 0.04),
+    "Euler 0.0125 s, 2/4, 0.03 s": (0.0125, "Euler", 2, 4, 0.03),
+}
+
+
+def variant(name: str) -> mujoco.MjModel:
+    """The ant of `envs/assets` with the settings of variant `name`."""
+    timestep, integrator, iterations, line_search, time_constant = VARIANTS[name]
+    model = mujoco.MjModel.from_xml_path(str(ASSETS / "ant.xml"))
+    model.opt.timestep = timestep
+    model.opt.integrator = getattr(mujoco.mjtIntegrator, f"mjINT_{integrator.upper()}")
+    model.opt.iterations, model.opt.ls_iterations = iterations, line_search
+    model.jnt_solref[:, 0] = model.geom_solref[:, 0] = time_constant
+    return model
+
+
+def authors_policy(path: str) -> Callable[[Any], Any]:
+    """The mode action of the paper's authors' policy in `path`, for Ant-v2: 111 observations, the last 84 zeros."""
+    with np.load(path, allow_pickle=False) as file:
+        p = {name: file[name] for name in file.files}
+
+    def act(obs: Any) -> Any:
+        h = (np.concatenate([obs, np.zeros(84, np.float32)]) - p["obs_mean"]) / p["obs_std"]
+        for layer in (0, 1):
+            h = np.maximum(h @ p[f"kernel_{layer}"] + p[f"bias_{layer}"], 0)
+        return (h @ p["kernel_out"] + p["bias_out"]) * p["action_std"] + p["action_mean"]
+
+    return act
+
+
+def load(path: str) -> Callable[[Any], Any]:
+    """The policy in `path`, of either format."""
+    try:
+        return npz_player.load(path)
+    except ValueError:
+        return authors_policy(path)
+
+
+def play(job: tuple[str, str, int]) -> tuple[float, int, float]:
+    """Plays one episode of (variant, policy file, seed); returns its return, length and last height (m)."""
+    name, path, seed = job
+    policy = load(path)
+    if name == GYMNASIUM:
+        env = gymnasium.make("Ant-v5", include_cfrc_ext_in_observation=False, contact_cost_weight=0.0)
+        obs, _ = env.reset(seed=seed)
+        total, length, ended = 0.0, 0, False
+        while not ended:
+            obs, reward, terminated, truncated, _ = env.step(np.clip(policy(obs.astype(np.float32)), -1, 1))
+            total, length, ended = total + float(reward), length + 1, terminated or truncated
+        return total, length, float(obs[0])
+
+    model, rng = variant(name), np.random.default_rng(seed)
+    data = mujoco.MjData(model)
+    data.qpos[:] += rng.uniform(-Ant.reset_noise, Ant.reset_noise, model.nq)
+    data.qvel[:] = Ant.reset_noise * rng.standard_normal(model.nv)
+    total, length, healthy = 0.0, 0, True
+    while healthy and length < STEPS:
+        action = np.clip(policy(np.concatenate([data.qpos[2:], data.qvel]).astype(np.float32)), -1, 1)
+        data.ctrl[:], before = action, data.qpos[0]
+        for _ in range(round(DT / model.opt.timestep)):
+            mujoco.mj_step(model, data)
+        healthy = bool(Ant.healthy_z[0] <= data.qpos[2] <= Ant.healthy_z[1])
+        total += (data.qpos[0] - before) / DT + healthy - Ant.control_cost_weight * float(np.square(action).sum())
+        length += 1
+    return total, length, float(data.qpos[2])
+
+
+def main() -> None:
+    """Plays every variant and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("policy", type=pathlib.Path, help="an exported policy, or the authors' ant.npz")
+    parser.add_argument("--episodes", type=int, default=24)
+    arguments = parser.parse_args()
+    names = [GYMNASIUM, *VARIANTS]
+    jobs = [(name, str(arguments.policy), seed) for name in names for seed in range(arguments.episodes)]
+    with multiprocessing.Pool() as pool:
+        episodes = np.array(pool.map(play, jobs, chunksize=1)).reshape(len(names), arguments.episodes, 3)
+    print(
+        "| step, iterations / line search, time constant | return | reward per step | ended above 1.0 m | below 0.2 m |"
+    )
+    print("|---|---|---|---|---|")
+    for name, (returns, lengths, heights) in zip(names, episodes.transpose(0, 2, 1), strict=True):
+        early = lengths < STEPS
+        high, low = np.sum(early & (heights > Ant.healthy_z[1])), np.sum(early & (heights < Ant.healthy_z[0]))
+        per_step = returns.sum() / lengths.sum()
+        print(f"| {name} | {returns.mean():.0f} ± {returns.std():.0f} | {per_step:.2f} | {high} | {low} |")
+
+
+if __name__ == "__main__":
+    main()
