@@ -17,7 +17,7 @@ class Ant(MjxTask):
     Reward: torso's velocity along x (m/s, over the control step) + 1 if healthy - 0.5 sum of squared actions.
     Healthy: all numbers finite and torso's height in [0.2, 1.0] m; otherwise the episode ends.
     Left out of Ant-v5: the contact forces in the observation and their cost of 5e-4. The physics differs too (Euler,
-    one solver iteration, only the feet touch the floor): see `assets/ant.xml`.
+    two solver iterations, softer limits and contacts, only the feet touch the floor): see `assets/ant.xml`.
     """
 
     observation_size = 27
