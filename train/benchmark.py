@@ -37,8 +37,8 @@ class BenchmarkConfig:
     """Numbers of environments to measure, each for itself."""
     repeats: int = 5
     """Turns; the median counts."""
-    rollout_steps: int = 0
-    """Control steps per iteration; 0: the preset's."""
+    samples: int = 0
+    """Env steps per iteration, the same for every number of environments; 0: the preset's rollout_steps for all."""
     out: pathlib.Path | None = None
     """JSON file to write."""
 
@@ -139,16 +139,17 @@ def main() -> int:
     config = cli.parse(
         BenchmarkConfig, cli.arguments(), prog="python -m train.benchmark", description=(__doc__ or "").strip()
     )
-    if not config.num_envs or min(config.num_envs) <= 0 or config.repeats <= 0 or config.rollout_steps < 0:
+    if not config.num_envs or min(config.num_envs) <= 0 or config.repeats <= 0:
         raise UserError("num_envs and repeats must be positive numbers")
+    if config.samples < 0 or any(config.samples % count for count in config.num_envs):
+        raise UserError(f"samples must be a multiple of every number of environments, not {config.samples}")
     runs.start_jax()
     env = registry.make(config.env)
     awr = preset(config.env).awr
-    if config.rollout_steps:
-        awr = dataclasses.replace(awr, rollout_steps=config.rollout_steps)
     results = []
     for num_envs in config.num_envs:
-        results.append(measure(env, awr, num_envs, config.repeats))
+        rollout_steps = config.samples // num_envs or awr.rollout_steps
+        results.append(measure(env, dataclasses.replace(awr, rollout_steps=rollout_steps), num_envs, config.repeats))
         show(results[-1:])
     show(results)
     if config.out:
