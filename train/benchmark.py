@@ -114,6 +114,7 @@ def measure(env: Env, config: AwrConfig, num_envs: int, repeats: int) -> dict[st
     steps = loop.steps_per_iteration
     return {
         "num_envs": num_envs,
+        "rollout_steps": config.rollout_steps,
         "physics_steps_per_second": steps / median["physics"],
         "train_steps_per_second": steps / median["train"],
         "ratio": statistics.median(p / t for p, t in zip(seconds["physics"], seconds["train"], strict=True)),

@@ -5,46 +5,58 @@ in variants of `envs/assets/ant.xml` with CPU MuJoCo and in Gymnasium's Ant-v5, 
 `--episodes` sets how many (default 24). Needs the `dev` extra.
 """
 
-import argparse
+import dataclasses
 import multiprocessing
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import gymnasium
 import mujoco
 import numpy as np
+import tyro
 
 from envs.gym_mujoco import Ant
 from envs.mjx_task import ASSETS
-from train import npz_player
+from train import cli, npz_player
+from train.errors import UserError, run_program
 
-STEPS, DT = 1000, 0.05
-GYMNASIUM = "Gymnasium Ant-v5"
+DT = 0.05  # seconds per control step
+LAYERS = tuple(f"{part}_{layer}" for part in ("kernel", "bias") for layer in (0, 1, "out"))
 
-# seconds per physics step, integrator, solver iterations, line search, time constant of limits and contacts
-VARIANTS: dict[str, tuple[float, str, int, int, float]] = {
-    "RK4 0.01 s, 100/50, 0.02 s": (0.01, "RK4", 100, 50, 0.02),
-    "RK4 0.01 s, 1/4, 0.02 s": (0.01, "RK4", 1, 4, 0.02),
-    "Euler 0.005 s, 100/50, 0.02 s": (0.005, "Euler", 100, 50, 0.02),
-    "Euler 0.005 s, 2/4, 0.02 s": (0.005, "Euler", 2, 4, 0.02),
-    "Euler 0.005 s, 1/4, 0.02 s": (0.005, "Euler", 1, 4, 0.02),
-    "Euler 0.01 s, 100/50, 0.02 s": (0.01, "Euler", 100, 50, 0.02),
-    "Euler 0.01 s, 2/4, 0.02 s": (0.01, "Euler", 2, 4, 0.02),
-    "Euler 0.01 s, 1/4, 0.02 s": (0.01, "Euler", 1, 4, 0.02),
-    "Euler 0.01 s, 100/50, 0.03 s": (0.01, "Euler", 100, 50, 0.03),
-    "Euler 0.01 s, 3/6, 0.03 s": (0.01, "Euler", 3, 6, 0.03),
-    "Euler 0.01 s, 2/4, 0.03 s (ours)": (0.01, "Euler", 2, 4, 0.03),
-    "Euler 0.01 s, 1/4, 0.03 s": (0.01, "Euler", 1, 4, 0.03),
-    "Euler 0.01 s, 100/50, 0.04 s": (0.01, "Euler", 100, 50, 0.04),
-    "Euler 0.01 s, 2/4, 0.04 s": (0.01, "Euler", 2, 4, 0.04),
-    "Euler 0.0125 s, 2/4, 0.03 s": (0.0125, "Euler", 2, 4, 0.03),
-}
+# seconds per physics step, integrator, solver iterations, line search, time constant of limits and contacts (s)
+VARIANTS: list[tuple[float, str, int, int, float]] = [
+    (0.01, "RK4", 100, 50, 0.02),
+    (0.01, "RK4", 1, 4, 0.02),
+    (0.005, "Euler", 100, 50, 0.02),
+    (0.005, "Euler", 2, 4, 0.02),
+    (0.005, "Euler", 1, 4, 0.02),
+    (0.01, "Euler", 100, 50, 0.02),
+    (0.01, "Euler", 2, 4, 0.02),
+    (0.01, "Euler", 1, 4, 0.02),
+    (0.01, "Euler", 100, 50, 0.03),
+    (0.01, "Euler", 3, 6, 0.03),
+    (0.01, "Euler", 2, 4, 0.03),  # ours
+    (0.01, "Euler", 1, 4, 0.03),
+    (0.01, "Euler", 100, 50, 0.04),
+    (0.01, "Euler", 2, 4, 0.04),
+    (0.0125, "Euler", 2, 4, 0.03),
+]
 
 
-def variant(name: str) -> mujoco.MjModel:
-    """The ant of `envs/assets` with the settings of variant `name`."""
-    timestep, integrator, iterations, line_search, time_constant = VARIANTS[name]
+@dataclasses.dataclass(frozen=True)
+class StudyConfig:
+    """What to play."""
+
+    policy: Annotated[pathlib.Path, tyro.conf.Positional]
+    """An exported policy, or the authors' ant.npz."""
+    episodes: int = 24
+    """Episodes per variant."""
+
+
+def variant(number: int) -> mujoco.MjModel:
+    """The ant of `envs/assets` with the settings of `VARIANTS[number]`."""
+    timestep, integrator, iterations, line_search, time_constant = VARIANTS[number]
     model = mujoco.MjModel.from_xml_path(str(ASSETS / "ant.xml"))
     model.opt.timestep = timestep
     model.opt.integrator = getattr(mujoco.mjtIntegrator, f"mjINT_{integrator.upper()}")
@@ -56,7 +68,7 @@ def variant(name: str) -> mujoco.MjModel:
 def authors_policy(path: str) -> Callable[[Any], Any]:
     """The mode action of the paper's authors' policy in `path`, for Ant-v2: 111 observations, the last 84 zeros."""
     with np.load(path, allow_pickle=False) as file:
-        p = {name: file[name] for name in file.files}
+        p = {name: file[name] for name in (*LAYERS, "obs_mean", "obs_std", "action_mean", "action_std")}
 
     def act(obs: Any) -> Any:
         h = (np.concatenate([obs, np.zeros(84, np.float32)]) - p["obs_mean"]) / p["obs_std"]
@@ -68,18 +80,30 @@ def authors_policy(path: str) -> Callable[[Any], Any]:
 
 
 def load(path: str) -> Callable[[Any], Any]:
-    """The policy in `path`, of either format."""
+    """The policy in `path`, of either format.
+
+    Raises:
+      UserError: if it is neither.
+    """
     try:
         return npz_player.load(path)
-    except ValueError:
-        return authors_policy(path)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        try:
+            return authors_policy(path)
+        except Exception:  # whatever NumPy makes of a file that is something else
+            raise UserError(str(error)) from error
 
 
-def play(job: tuple[str, str, int]) -> tuple[float, int, float]:
-    """Plays one episode of (variant, policy file, seed); returns its return, length and last height (m)."""
-    name, path, seed = job
+def play(job: tuple[int | None, str, int]) -> tuple[float, int, float]:
+    """Plays one episode of (variant, policy file, seed); returns its return, length and last height (m).
+
+    The variant is a place in `VARIANTS`, or None for Gymnasium.
+    """
+    number, path, seed = job
     policy = load(path)
-    if name == GYMNASIUM:
+    if number is None:
         env = gymnasium.make("Ant-v5", include_cfrc_ext_in_observation=False, contact_cost_weight=0.0)
         obs, _ = env.reset(seed=seed)
         total, length, ended = 0.0, 0, False
@@ -88,12 +112,12 @@ def play(job: tuple[str, str, int]) -> tuple[float, int, float]:
             total, length, ended = total + float(reward), length + 1, terminated or truncated
         return total, length, float(obs[0])
 
-    model, rng = variant(name), np.random.default_rng(seed)
+    model, rng = variant(number), np.random.default_rng(seed)
     data = mujoco.MjData(model)
     data.qpos[:] += rng.uniform(-Ant.reset_noise, Ant.reset_noise, model.nq)
     data.qvel[:] = Ant.reset_noise * rng.standard_normal(model.nv)
     total, length, healthy = 0.0, 0, True
-    while healthy and length < STEPS:
+    while healthy and length < Ant.episode_length:
         action = np.clip(policy(np.concatenate([data.qpos[2:], data.qvel]).astype(np.float32)), -1, 1)
         data.ctrl[:], before = action, data.qpos[0]
         for _ in range(round(DT / model.opt.timestep)):
@@ -104,26 +128,34 @@ def play(job: tuple[str, str, int]) -> tuple[float, int, float]:
     return total, length, float(data.qpos[2])
 
 
-def main() -> None:
+def main() -> int:
     """Plays every variant and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("policy", type=pathlib.Path, help="an exported policy, or the authors' ant.npz")
-    parser.add_argument("--episodes", type=int, default=24)
-    arguments = parser.parse_args()
-    names = [GYMNASIUM, *VARIANTS]
-    jobs = [(name, str(arguments.policy), seed) for name in names for seed in range(arguments.episodes)]
+    description = (__doc__ or "").strip()
+    config = cli.parse(StudyConfig, cli.arguments(), prog="python -m docs.studies.ant_physics", description=description)
+    if config.episodes <= 0:
+        raise UserError(f"episodes must be a positive number, not {config.episodes}")
+    load(str(config.policy))
+    variants = [None, *range(len(VARIANTS))]
+    jobs = [(number, str(config.policy), seed) for number in variants for seed in range(config.episodes)]
     with multiprocessing.Pool() as pool:
-        episodes = np.array(pool.map(play, jobs, chunksize=1)).reshape(len(names), arguments.episodes, 3)
-    print(
-        "| step, iterations / line search, time constant | return | reward per step | ended above 1.0 m | below 0.2 m |"
-    )
+        episodes = np.array(pool.map(play, jobs, chunksize=1)).reshape(len(variants), config.episodes, 3)
+    print("| step, iterations / line search, time constant | return | per step | ended above 1.0 m | below 0.2 m |")
     print("|---|---|---|---|---|")
-    for name, (returns, lengths, heights) in zip(names, episodes.transpose(0, 2, 1), strict=True):
-        early = lengths < STEPS
+    for number, (returns, lengths, heights) in zip(variants, episodes.transpose(0, 2, 1), strict=True):
+        early = lengths < Ant.episode_length
         high, low = np.sum(early & (heights > Ant.healthy_z[1])), np.sum(early & (heights < Ant.healthy_z[0]))
         per_step = returns.sum() / lengths.sum()
-        print(f"| {name} | {returns.mean():.0f} ± {returns.std():.0f} | {per_step:.2f} | {high} | {low} |")
+        print(f"| {label(number)} | {returns.mean():.0f} ± {returns.std():.0f} | {per_step:.2f} | {high} | {low} |")
+    return 0
+
+
+def label(number: int | None) -> str:
+    """What the table calls a variant."""
+    if number is None:
+        return "Gymnasium Ant-v5"
+    timestep, integrator, iterations, line_search, time_constant = VARIANTS[number]
+    return f"{integrator} {timestep} s, {iterations}/{line_search}, {time_constant} s"
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)
