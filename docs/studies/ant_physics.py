@@ -15,8 +15,8 @@ import gymnasium
 import mujoco
 import numpy as np
 
-from envs.gym_mujoco import Ant
-from envs.mjx_task import ASSETS
+from envs import models
+from envs.locomotion import Ant
 from train import npz_player
 
 STEPS, DT = 1000, 0.05
@@ -45,7 +45,7 @@ VARIANTS: dict[str, tuple[float, str, int, int, float]] = {
 def variant(name: str) -> mujoco.MjModel:
     """The ant of `envs/assets` with the settings of variant `name`."""
     timestep, integrator, iterations, line_search, time_constant = VARIANTS[name]
-    model = mujoco.MjModel.from_xml_path(str(ASSETS / "ant.xml"))
+    model = models.fast(Ant.asset, Ant.fast)
     model.opt.timestep = timestep
     model.opt.integrator = getattr(mujoco.mjtIntegrator, f"mjINT_{integrator.upper()}")
     model.opt.iterations, model.opt.ls_iterations = iterations, line_search
@@ -99,7 +99,7 @@ def play(job: tuple[str, str, int]) -> tuple[float, int, float]:
         for _ in range(round(DT / model.opt.timestep)):
             mujoco.mj_step(model, data)
         healthy = bool(Ant.healthy_z[0] <= data.qpos[2] <= Ant.healthy_z[1])
-        total += (data.qpos[0] - before) / DT + healthy - Ant.control_cost_weight * float(np.square(action).sum())
+        total += (data.qpos[0] - before) / DT + healthy - Ant.control_weight * float(np.square(action).sum())
         length += 1
     return total, length, float(data.qpos[2])
 
