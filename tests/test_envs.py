@@ -87,7 +87,7 @@ def test_ant_model_has_gymnasiums_numbers(ant, gym_ant):
     for field in (
         *("body_mass", "body_inertia", "body_pos", "body_ipos", "body_parentid", "qpos0", "jnt_type", "jnt_axis"),
         *("jnt_pos", "jnt_range", "jnt_limited", "jnt_margin", "dof_armature", "dof_damping", "actuator_gear"),
-        *("actuator_trnid", "actuator_ctrlrange", "actuator_ctrllimited", "jnt_solref"),
+        *("actuator_trnid", "actuator_ctrlrange", "actuator_ctrllimited"),
     ):
         np.testing.assert_allclose(getattr(ours, field), getattr(theirs, field), atol=1e-12, err_msg=field)
     assert (ours.opt.timestep, ant.frame_skip) == (theirs.opt.timestep, gym_ant.frame_skip) == (0.01, 5)
@@ -105,6 +105,8 @@ def test_ant_moves_as_gymnasiums_under_gymnasiums_options(ant, gym_ant):
     ours.opt.cone = theirs.opt.cone = int(mujoco.mjtCone.mjCONE_ELLIPTIC)
     ours.opt.integrator, ours.opt.disableflags = theirs.opt.integrator, theirs.opt.disableflags
     ours.opt.iterations, ours.opt.ls_iterations = theirs.opt.iterations, theirs.opt.ls_iterations
+    for m in (ours, theirs):  # seconds in which limits and contacts give way; ours are softer
+        m.jnt_solref[:, 0] = m.geom_solref[:, 0] = 0.02
     data = [mujoco.MjData(m) for m in (ours, theirs)]
     rng = np.random.default_rng(0)
     contacts = 0
@@ -210,7 +212,7 @@ def test_ant_in_the_air_moves_as_in_c_mujoco(ant):
 
 
 def test_ant_left_alone_stands_about_as_gymnasiums(ant, gym_ant):
-    """Loose on purpose: one solver iteration of Euler is not RK4, so only posture is compared.
+    """Loose on purpose: Euler with softer limits and two solver iterations is not RK4, so only posture is compared.
 
     Gymnasium's ant itself creeps on its feet (from 0.57 m after 1 s to 0.49 m after 10 s), and stands at 0.62 m with
     Euler in place of RK4: 0.06 m is what the integrator alone changes. Limits or contacts that do not hold let it sink

@@ -1,4 +1,4 @@
-"""What short cuts in the ant's physics do to a trained policy: `python docs/studies/ant_physics.py policy.npz`.
+"""What short cuts in the ant's physics do to a trained policy: `python -m docs.studies.ant_physics policy.npz`.
 
 Plays the mode action of an exported policy (`python -m train.export`), or of the paper's authors' (their `ant.npz`),
 in variants of `envs/assets/ant.xml` with CPU MuJoCo and in Gymnasium's Ant-v5, and prints one row of a table each.
