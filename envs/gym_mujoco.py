@@ -129,7 +129,7 @@ class GymTask(MjxTask):
         raise NotImplementedError
 
     def observe_start(self, qpos: jax.Array, qvel: jax.Array) -> dict[str, jax.Array]:
-        """Returns what `observe_data` would for a start state, before any step; no forces act yet."""
+        """Returns what `observe_data` would for a start state [nq], [nv], before any step; no forces act yet."""
         return {"x": qpos[0]}
 
     def observe_data(self, model: mjx.Model, data: mjx.Data) -> dict[str, jax.Array]:

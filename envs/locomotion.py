@@ -25,14 +25,10 @@ class Ant(GymTask):
 
     asset = "ant.xml"
     exact_frame_skip = 5
-    fast = (
-        Fast(**__import__("ast").literal_eval(__import__("os").environ["ANTFAST"]))
-        if "ANTFAST" in __import__("os").environ
-        else Fast(
-            timestep=0.01,
-            touching=("front_left_foot", "front_right_foot", "back_left_foot", "back_right_foot"),
-            time_constant=0.03,
-        )
+    fast = Fast(
+        timestep=0.01,
+        touching=("front_left_foot", "front_right_foot", "back_left_foot", "back_right_foot"),
+        time_constant=0.03,
     )
     floor_directions = 2
     control_weight = 0.5
@@ -61,14 +57,14 @@ class Ant(GymTask):
         return jnp.concatenate([qpos[2:], qvel, *([seen["contact"]] if self.full_obs else [])])
 
     def observe_data(self, model: mjx.Model, data: mjx.Data) -> dict[str, jax.Array]:
-        """Returns the torso's `x` and, with `full_obs`, the clipped `contact` forces."""
+        """Returns the torso's `x` [] and, with `full_obs`, the clipped `contact` forces [78] or [84]."""
         seen = {"x": data.xpos[1, 0]}
         if self.full_obs:
             seen["contact"] = jnp.zeros(84) if self.v2 else jnp.clip(contact_forces(model, data), -1.0, 1.0)
         return seen
 
     def observe_start(self, qpos: jax.Array, qvel: jax.Array) -> dict[str, jax.Array]:
-        """Returns the same for a start state: nothing touches yet."""
+        """Returns the same for a start state [15], [14]: nothing touches yet."""
         bodies = 14 if self.v2 else 13
         return {"x": qpos[0]} | ({"contact": jnp.zeros(6 * bodies)} if self.full_obs else {})
 
@@ -198,7 +194,7 @@ class Humanoid(GymTask):
         return jnp.concatenate(parts)
 
     def observe_data(self, model: mjx.Model, data: mjx.Data) -> dict[str, jax.Array]:
-        """Returns the centre of mass's `x` and, with `full_obs` or under v2, the bulky observations, flat."""
+        """Returns the centre of mass's `x` [] and, with `full_obs` or under v2, the bulky observations, flat [...]."""
         mass = model.body_mass
         seen = {"x": jnp.dot(mass, data.xipos[:, 0]) / jnp.sum(mass)}
         if not (self.full_obs or self.v2):
@@ -211,7 +207,7 @@ class Humanoid(GymTask):
         return seen
 
     def observe_start(self, qpos: jax.Array, qvel: jax.Array) -> dict[str, jax.Array]:
-        """Returns the same for a start state, where no forces act."""
+        """Returns the same for a start state [24], [23], where no forces act."""
         data = self._template.replace(qpos=qpos, qvel=qvel)
         data = mjx.com_vel(self._model, mjx.com_pos(self._model, mjx.kinematics(self._model, data)))
         return self.observe_data(self._model, data)
