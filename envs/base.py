@@ -5,10 +5,15 @@ It ends episodes only for its own reasons (a failure, a goal). Batches, time lim
 finite are the business of `envs.vector`.
 """
 
+import dataclasses
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 from flax import struct
+
+
+class UnknownTask(ValueError):
+    """No task has that name or option, or it needs what is not installed; the message is one line that says so."""
 
 
 @struct.dataclass
@@ -30,6 +35,21 @@ class State:
     done: jax.Array
     metrics: dict[str, jax.Array] = struct.field(default_factory=dict)
     info: dict[str, Any] = struct.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Twin:
+    """The Gymnasium environment that a task follows; a task that has one shows it as `gymnasium`.
+
+    Attributes:
+      name: for `gymnasium.make`.
+      options: keyword arguments for it, which make its observations and rewards the task's.
+      action_scale: Gymnasium's action for the task's action 1.
+    """
+
+    name: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    action_scale: float = 1.0
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from envs.base import State
+from envs.base import State, Twin
 
 
 class CartPole:
@@ -22,6 +22,7 @@ class CartPole:
     discrete = True
     episode_length = 500
     dt = 0.02
+    gymnasium = Twin("CartPole-v1")
 
     gravity = 9.8
     cart_mass = 1.0

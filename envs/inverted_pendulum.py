@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from envs.base import State
+from envs import models
+from envs.base import State, Twin
 from envs.mjx_task import MjxTask
 
 
@@ -21,10 +22,11 @@ class InvertedPendulum(MjxTask):
     max_angle = 0.2
     max_ctrl = 3.0
     reset_noise = 0.01
+    gymnasium = Twin("InvertedPendulum-v5", action_scale=max_ctrl)
 
     def __init__(self) -> None:
         """Loads the model."""
-        super().__init__("inverted_pendulum.xml", frame_skip=2)
+        super().__init__(models.exact("inverted_pendulum.xml"), frame_skip=2)
 
     def reset(self, key: jax.Array) -> State:
         """Returns a start state: positions and velocities U(-0.01, 0.01), drawn with `key`."""
@@ -36,7 +38,7 @@ class InvertedPendulum(MjxTask):
     def step(self, state: State, action: jax.Array) -> State:
         """Returns the state after one control step (0.04 s) with `action` float32 [1], clipped to [-1, 1]."""
         action = jnp.clip(action.astype(jnp.float32), -1.0, 1.0)
-        physics = self.step_physics(state.data, self.max_ctrl * action)
+        physics = self.step_physics(state.data, self.max_ctrl * action)[0]
         obs = jnp.concatenate([physics.qpos, physics.qvel])
         healthy = (jnp.isfinite(obs).all() & (jnp.abs(obs[1]) <= self.max_angle)).astype(jnp.float32)
         return State(physics, obs, healthy, 1.0 - healthy, state.metrics, state.info)

@@ -1,18 +1,19 @@
-"""What the MuJoCo tasks share: a model from `envs/assets`, a small physics state, and a control step of n substeps."""
+"""What the MuJoCo tasks share: a model, a small physics state, and a control step of n substeps."""
 
 import contextlib
+import importlib.util
 import io
-import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import mujoco
 from flax import struct
 
+from envs.base import UnknownTask
+
 with contextlib.redirect_stdout(io.StringIO()):  # MJX prints there that warp, which is optional, is not installed
     from mujoco import mjx
-
-ASSETS = pathlib.Path(__file__).parent / "assets"
 
 
 @struct.dataclass
@@ -43,14 +44,20 @@ class MjxTask:
 
     discrete = False
 
-    def __init__(self, asset: str, frame_skip: int) -> None:
-        """Loads `envs/assets/<asset>`; a control step is `frame_skip` physics steps."""
-        self.mj_model = mujoco.MjModel.from_xml_path(str(ASSETS / asset))
+    def __init__(self, mj_model: mujoco.MjModel, frame_skip: int, impl: str = "jax") -> None:
+        """A control step is `frame_skip` physics steps of `mj_model`; `impl` is MJX's backend, jax or warp.
+
+        Raises:
+          UnknownTask: if warp is wanted but not installed.
+        """
+        if impl == "warp" and importlib.util.find_spec("warp") is None:
+            raise UnknownTask("--env.impl warp needs the package warp-lang: pip install 'awr_mjx[warp]'")
+        self.mj_model = mj_model
         self.frame_skip = frame_skip
-        self.dt = float(self.mj_model.opt.timestep) * frame_skip
-        self.action_size = int(self.mj_model.nu)
-        self._model = mjx.put_model(self.mj_model)
-        self._template = mjx.make_data(self.mj_model)
+        self.dt = float(mj_model.opt.timestep) * frame_skip
+        self.action_size = int(mj_model.nu)
+        self._model = mjx.put_model(mj_model, impl=impl)
+        self._template = mjx.make_data(mj_model, impl=impl)
 
     def init_physics(self, qpos: jax.Array, qvel: jax.Array) -> Physics:
         """Returns the state at rest of the solver with positions `qpos` [nq] and velocities `qvel` [nv]."""
@@ -60,14 +67,29 @@ class MjxTask:
             qacc_warmstart=jnp.zeros(self.mj_model.nv, jnp.float32),
         )
 
-    def step_physics(self, physics: Physics, ctrl: jax.Array) -> Physics:
-        """Returns the state `dt` seconds later, with `ctrl` float32 [nu] held constant in the model's own units."""
+    def step_physics(self, physics: Physics, ctrl: jax.Array, fields: dict[str, jax.Array] | None = None) -> Any:
+        """Advances the simulation by `dt` seconds with `ctrl` float32 [nu] held constant, in the model's own units.
 
-        def substep(physics: Physics, _: None) -> tuple[Physics, None]:
-            data = self._template.replace(
-                qpos=physics.qpos, qvel=physics.qvel, qacc_warmstart=physics.qacc_warmstart, ctrl=ctrl
-            )
-            data = mjx.step(self._model, data)
-            return Physics(data.qpos, data.qvel, data.qacc_warmstart), None
+        `fields` replaces arrays of the model, such as `body_mass` [nbody], for this environment.
 
-        return jax.lax.scan(substep, physics, None, length=self.frame_skip)[0]
+        Returns (physics, seen): the new state, and what `observe_data` made of the last substep's data [...].
+        """
+        model = self._model.replace(**fields) if fields else self._model
+        start = self._template.replace(ctrl=ctrl)
+
+        def substep(carry: tuple[Physics, Any], _: None) -> tuple[tuple[Physics, Any], None]:
+            physics, _ = carry
+            data = start.replace(qpos=physics.qpos, qvel=physics.qvel, qacc_warmstart=physics.qacc_warmstart)
+            data = mjx.step(model, data)
+            return (Physics(data.qpos, data.qvel, data.qacc_warmstart), self.observe_data(model, data)), None
+
+        seen = jax.eval_shape(lambda: self.observe_data(model, start))
+        first = (physics, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), seen))
+        return jax.lax.scan(substep, first, None, length=self.frame_skip)[0]
+
+    def observe_data(self, model: mjx.Model, data: mjx.Data) -> Any:
+        """Returns whatever the task needs of `data` besides positions and velocities, a pytree of arrays [...].
+
+        After a step, derived quantities belong to its last evaluation of the dynamics, as in Gymnasium.
+        """
+        return ()

@@ -1,44 +1,94 @@
 """Tasks by name. A factory imports what its task needs when it is called, so the rest of the package stays light."""
 
+import dataclasses
 import difflib
+import functools
+import importlib
+import inspect
 from collections.abc import Callable
+from typing import Any, Literal
 
-from envs.base import Env
-
-_FACTORIES: dict[str, Callable[[], Env]] = {}
-
-
-class UnknownTask(ValueError):
-    """No task has that name; the message is one line and says which names are near."""
+from envs.base import Env, UnknownTask
 
 
-def register(name: str, factory: Callable[[], Env]) -> None:
-    """Makes `make(name)` return `factory()`; a later registration of the same name replaces the earlier one."""
-    _FACTORIES[name] = factory
+@dataclasses.dataclass(frozen=True)
+class TaskOptions:
+    """Options of a task. Each task takes those that mean something to it."""
+
+    physics: Literal["fast", "exact"] = "fast"
+    """How Gymnasium's MuJoCo tasks are simulated: tuned for large batches, or as Gymnasium does (much slower)."""
+    full_obs: bool = False
+    """Add Gymnasium's bulky observations: contact forces; for humanoid also body inertias, velocities and torques."""
+    randomize: bool = False
+    """Draw masses, friction, motor gains and pushes anew for every episode."""
+    impl: Literal["jax", "warp"] = "jax"
+    """MJX's backend; warp needs the package warp-lang and is made for NVIDIA GPUs."""
+    backend: Literal["mjx", "generalized", "positional", "spring"] = "mjx"
+    """Brax's physics, for brax/ tasks."""
+
+
+_FACTORIES: dict[str, tuple[Callable[..., Env], str]] = {}
+# Families of tasks that other packages bring: prefix -> (module with `names()` and `make(name, **options)`).
+FAMILIES = {"brax": "envs.brax_tasks", "playground": "envs.playground_tasks"}
+
+
+def register(name: str, factory: Callable[..., Env], source: str = "registered") -> None:
+    """Makes `make(name)` return `factory()`; a later registration of the same name replaces the earlier one.
+
+    The factory's parameters are the options of `TaskOptions` that the task takes; `source` says where it is from.
+    """
+    _FACTORIES[name] = factory, source
 
 
 def names() -> list[str]:
-    """Returns all registered names in alphabetical order."""
+    """Returns the names of all registered tasks in alphabetical order; those of other packages are in `FAMILIES`."""
     return sorted(_FACTORIES)
 
 
-def make(name: str) -> Env:
+def source(name: str) -> str:
+    """Returns in a few words where the rules of registered task `name` are from."""
+    return _FACTORIES[name][1]
+
+
+def make(name: str, options: TaskOptions | None = None) -> Env:
     """Returns a new task called `name`.
 
     Raises:
-      UnknownTask: if there is none.
+      UnknownTask: if there is none, it has no such option, or a package that it needs is missing.
     """
-    if name not in _FACTORIES:
-        near = difflib.get_close_matches(name, names(), n=3)
-        hint = f": did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise UnknownTask(f"unknown task {name!r}{hint} (known: {', '.join(names())})")
-    return _FACTORIES[name]()
+    factory = _factory(name)
+    changed = _changed(options or TaskOptions())
+    taken = inspect.signature(factory).parameters
+    for option in changed:
+        if option not in taken:
+            there = ", ".join(f"--env.{known}" for known in taken) or "none"
+            raise UnknownTask(f"task {name!r} has no option --env.{option} (it has: {there})")
+    return factory(**changed)
 
 
-def _ant() -> Env:
-    from envs.gym_mujoco import Ant
+def _factory(name: str) -> Callable[..., Env]:
+    family, slash, rest = name.partition("/")
+    if slash and family in FAMILIES:
+        module = importlib.import_module(FAMILIES[family])
+        known = [f"{family}/{task}" for task in module.names()]
+        if name in known:
+            return functools.partial(module.make, rest)
+    else:
+        known = names()
+        if name in _FACTORIES:
+            return _FACTORIES[name][0]
+    near = difflib.get_close_matches(name, known, n=3)
+    hint = f": did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise UnknownTask(f"unknown task {name!r}{hint} (known: {', '.join(known)})")
 
-    return Ant()
+
+def _changed(options: TaskOptions) -> dict[str, Any]:
+    """The options that are not at their defaults, by name."""
+    return {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(TaskOptions)
+        if getattr(options, field.name) != field.default
+    }
 
 
 def _cartpole() -> Env:
@@ -53,6 +103,24 @@ def _inverted_pendulum() -> Env:
     return InvertedPendulum()
 
 
-register("ant", _ant)
-register("cartpole", _cartpole)
-register("inverted_pendulum", _inverted_pendulum)
+def _register_gymnasium(name: str, task: str) -> None:
+    def build(
+        physics: Literal["fast", "exact"] = "fast", full_obs: bool = False, randomize: bool = False, impl: str = "jax"
+    ) -> Env:
+        from envs import locomotion
+
+        return getattr(locomotion, task)(physics=physics, full_obs=full_obs, randomize=randomize, impl=impl)
+
+    def build_paper(full_obs: bool = False, randomize: bool = False, impl: str = "jax") -> Env:
+        from envs import locomotion
+
+        return getattr(locomotion, task)(physics="paper", full_obs=full_obs, randomize=randomize, impl=impl)
+
+    register(name, build, f"Gymnasium {task}-v5")
+    register(f"paper/{name}", build_paper, f"Gym {task}-v2 on MuJoCo 2.0")
+
+
+register("cartpole", _cartpole, "Gymnasium CartPole-v1")
+register("inverted_pendulum", _inverted_pendulum, "Gymnasium InvertedPendulum-v5")
+for _name in ("Ant", "HalfCheetah", "Hopper", "Walker2d", "Humanoid"):
+    _register_gymnasium(_name.lower(), _name)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from awr_mjx.config import AwrConfig
+from envs.registry import TaskOptions
 from train.errors import UserError
 
 
@@ -16,7 +17,9 @@ class TrainConfig:
     """A training run."""
 
     env: str = "ant"
-    """Task to train on."""
+    """Task to train on; `list` shows them all."""
+    task: Annotated[TaskOptions, tyro.conf.arg(name="env")] = dataclasses.field(default_factory=TaskOptions)
+    """Options of the task."""
     num_envs: int = 4096
     """Environments that step in parallel."""
     num_steps: int = 8_000_000
@@ -90,7 +93,7 @@ def from_dict(values: dict[str, Any], source: str) -> TrainConfig:
     """
     try:
         awr: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in values["awr"].items()}
-        return TrainConfig(**{**values, "awr": AwrConfig(**awr)})
+        return TrainConfig(**{**values, "awr": AwrConfig(**awr), "task": TaskOptions(**values["task"])})
     except (TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{source} is not a run of this version: {error}") from error
 
@@ -100,7 +103,7 @@ def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
 
     def flat(config: TrainConfig) -> dict[str, Any]:
         values = to_dict(config)
-        return values | values.pop("awr")
+        return values | {f"env.{name}": value for name, value in values.pop("task").items()} | values.pop("awr")
 
     a, b = flat(old), flat(new)
     return [f"{name} {a[name]} -> {b[name]}" for name in a if a[name] != b[name] and name not in CHANGEABLE]

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from envs.registry import UnknownTask
+from envs.base import UnknownTask
 from envs.vector import BrokenTask
 
 

@@ -24,6 +24,7 @@ from train.evaluate import make_evaluator
 from train.loop import Loop, TrainState
 from train.metrics_log import MetricsLog, Screen
 from train.presets import preset
+from train.tasks import show_tasks
 
 RUNS = pathlib.Path("checkpoints")
 
@@ -84,13 +85,17 @@ class Stop:
 
 def main() -> int:
     """Trains; see the module's docstring."""
+    if cli.peek(cli.arguments(), "env", None) == "list":
+        show_tasks()
+        return 0
     command = parse(cli.arguments())
     config = command.config
-    run = command.resume or command.run_dir or RUNS / f"{config.env}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    name = f"{config.env.replace('/', '-')}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    run = command.resume or command.run_dir or RUNS / name
     if command.resume is None and run.exists():
         raise UserError(f"{run} exists already: go on with --resume {run}, or choose another --run_dir")
     runs.start_jax()
-    env = registry.make(config.env)
+    env = registry.make(config.env, config.task)
     check_task(env)
     loop = Loop(env, config.awr, config.num_envs, config.epoch_iterations)
     template = jax.eval_shape(lambda: loop.init(config.seed))

@@ -61,7 +61,7 @@ def load_policy(run: pathlib.Path, step: int | None = None) -> Player:
       UserError: if there is no such run or checkpoint. Warnings about damaged checkpoints go to stderr.
     """
     config = settings.read(run)
-    env = registry.make(config.env)
+    env = registry.make(config.env, config.task)
     learner = Learner(config.awr, env.observation_size, env.action_size, env.discrete)
     template = jax.eval_shape(learner.init, jax.random.key(0))
     found, learned, warnings = checkpointing.restore_learner(run, template, step)

@@ -16,8 +16,8 @@ import mujoco
 import numpy as np
 import tyro
 
-from envs.gym_mujoco import Ant
-from envs.mjx_task import ASSETS
+from envs import models
+from envs.locomotion import Ant
 from train import cli, npz_player
 from train.errors import UserError, run_program
 
@@ -57,7 +57,7 @@ class StudyConfig:
 def variant(number: int) -> mujoco.MjModel:
     """The ant of `envs/assets` with the settings of `VARIANTS[number]`."""
     timestep, integrator, iterations, line_search, time_constant = VARIANTS[number]
-    model = mujoco.MjModel.from_xml_path(str(ASSETS / "ant.xml"))
+    model = models.fast(Ant.asset, Ant.fast)
     model.opt.timestep = timestep
     model.opt.integrator = getattr(mujoco.mjtIntegrator, f"mjINT_{integrator.upper()}")
     model.opt.iterations, model.opt.ls_iterations = iterations, line_search
@@ -123,7 +123,7 @@ def play(job: tuple[int | None, str, int]) -> tuple[float, int, float]:
         for _ in range(round(DT / model.opt.timestep)):
             mujoco.mj_step(model, data)
         healthy = bool(Ant.healthy_z[0] <= data.qpos[2] <= Ant.healthy_z[1])
-        total += (data.qpos[0] - before) / DT + healthy - Ant.control_cost_weight * float(np.square(action).sum())
+        total += (data.qpos[0] - before) / DT + healthy - Ant.control_weight * float(np.square(action).sum())
         length += 1
     return total, length, float(data.qpos[2])
 

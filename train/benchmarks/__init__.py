@@ -1,0 +1,1 @@
+"""What `python -m train.benchmark` can measure, a module each."""

@@ -1,0 +1,162 @@
+"""Env steps/s of training and of physics alone, and where the time goes.
+
+python -m train.benchmark loop --env ant --num_envs 512 1024 2048 4096 8192
+"""
+
+import dataclasses
+import pathlib
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from rich.console import Console
+from rich.table import Table
+
+from awr_mjx import replay, returns
+from awr_mjx.config import AwrConfig
+from envs import registry
+from envs.base import Env
+from envs.vector import VectorEnv, VectorState
+from train import cli, runs
+from train.errors import UserError
+from train.loop import Loop, TrainState
+from train.presets import preset
+
+PHASES = ("collect", "insert", "relabel", "value", "policy")
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkConfig:
+    """What to measure."""
+
+    env: str = "ant"
+    """Task, with its preset."""
+    num_envs: tuple[int, ...] = (4096,)
+    """Numbers of environments to measure, each for itself."""
+    repeats: int = 5
+    """Turns; the median counts."""
+    samples: int = 0
+    """Env steps per iteration, the same for every number of environments; 0: the preset's rollout_steps for all."""
+    out: pathlib.Path | None = None
+    """JSON file to write."""
+
+
+def timed(call: Callable[[], Any]) -> float:
+    """Seconds until the arrays (any shapes [...]) that `call` gives are there."""
+    start = time.perf_counter()
+    jax.block_until_ready(call())
+    return time.perf_counter() - start
+
+
+def random_steps(venv: VectorEnv, state: VectorState, key: jax.Array, steps: int) -> tuple[VectorState, jax.Array]:
+    """Returns the state after `steps` control steps with random actions, and the sum of rewards of each [steps]."""
+
+    def step(state: VectorState, key: jax.Array) -> tuple[VectorState, jax.Array]:
+        key_action, key_env = jax.random.split(key)
+        shape: tuple[int, ...] = (venv.num_envs,)
+        if venv.env.discrete:
+            action = jax.random.randint(key_action, shape, 0, venv.env.action_size)
+        else:
+            action = jax.random.uniform(key_action, (*shape, venv.env.action_size), minval=-1.0, maxval=1.0)
+        state, outcome = venv.step(state, action, key_env)
+        return state, outcome.reward.sum()
+
+    return jax.lax.scan(step, state, jax.random.split(key, steps))
+
+
+def programs(loop: Loop) -> dict[str, Any]:
+    """Jitted functions of a `TrainState`: physics alone, and each phase of an iteration on its own."""
+    learner, venv, config = loop.learner, loop.venv, loop.config
+
+    def insert(state: TrainState) -> Any:
+        rows = jax.tree.map(lambda x: x[: config.rollout_steps], state.ring.rows)
+        return replay.insert(state.ring, rows), learner.observe(state.learner, rows).normalizer
+
+    def relabel(state: TrainState) -> Any:
+        g, v = learner.relabel(state.learner, state.ring, state.env.env.obs)
+        return returns.advantages_and_weights(g, v, state.ring.rows.valid, config)
+
+    return {
+        "physics": jax.jit(lambda s: random_steps(venv, s.env, s.key, config.rollout_steps)),
+        "collect": jax.jit(lambda s: loop.collect(s.learner, s.env, s.key)),
+        "insert": jax.jit(insert, donate_argnums=0),
+        "relabel": jax.jit(relabel),
+        "value": jax.jit(lambda s: learner.regress_value(s.learner, s.ring, s.ring.rows.reward, s.key)),
+        "policy": jax.jit(lambda s: learner.regress_policy(s.learner, s.ring, s.ring.rows.reward, s.key)),
+    }
+
+
+def measure(env: Env, config: AwrConfig, num_envs: int, repeats: int) -> dict[str, Any]:
+    """Env steps/s of physics alone and of whole training, their ratio, and seconds per iteration of every phase."""
+    loop = Loop(env, config, num_envs)
+    begun = time.perf_counter()
+    state = loop.init(0)
+    epoch = loop.epoch.lower(state).compile()
+    compile_seconds = time.perf_counter() - begun
+    for _ in range(config.buffer_blocks + 1):  # fills the ring and warms up
+        state, _ = epoch(state)
+    parts = programs(loop)
+    copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
+    for part in parts.values():
+        jax.block_until_ready(part(copy(state)))
+
+    seconds: dict[str, list[float]] = {name: [] for name in (*parts, "train")}
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        state, metrics = epoch(state)
+        jax.block_until_ready((state, metrics))
+        seconds["train"].append(time.perf_counter() - begun)
+        for name, part in parts.items():
+            own = jax.block_until_ready(copy(state))
+            seconds[name].append(timed(lambda part=part, own=own: part(own)))  # type: ignore[misc]
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+    relabels = 2 if config.relabel == "twice" else 1
+    phases = {name: median[name] * (relabels if name == "relabel" else 1) for name in PHASES}
+    steps = loop.steps_per_iteration
+    return {
+        "num_envs": num_envs,
+        "rollout_steps": config.rollout_steps,
+        "physics_steps_per_second": steps / median["physics"],
+        "train_steps_per_second": steps / median["train"],
+        "ratio": statistics.median(p / t for p, t in zip(seconds["physics"], seconds["train"], strict=True)),
+        "compile_seconds": compile_seconds,
+        "phase_seconds": phases,
+        "train_seconds": median["train"],
+    }
+
+
+def show(results: list[dict[str, Any]]) -> None:
+    """Prints the table."""
+    names = ("envs", "physics steps/s", "train steps/s", "ratio", "compile s", *(f"{p} ms" for p in PHASES))
+    table = Table(*names, title="env steps/s, and ms per phase of an iteration")
+    for r in results:
+        rates = (f"{r['physics_steps_per_second']:,.0f}", f"{r['train_steps_per_second']:,.0f}", f"{r['ratio']:.1%}")
+        phases = (f"{1e3 * r['phase_seconds'][p]:.1f}" for p in PHASES)
+        table.add_row(str(r["num_envs"]), *rates, f"{r['compile_seconds']:.1f}", *phases)
+    Console(width=130).print(table)
+
+
+def main(args: list[str]) -> int:
+    """Measures and prints; writes JSON if asked."""
+    prog = "python -m train.benchmark loop"
+    config = cli.parse(BenchmarkConfig, args, prog=prog, description=(__doc__ or "").strip())
+    if not config.num_envs or min(config.num_envs) <= 0 or config.repeats <= 0:
+        raise UserError("num_envs and repeats must be positive numbers")
+    if config.samples < 0 or any(config.samples % count for count in config.num_envs):
+        raise UserError(f"samples must be a multiple of every number of environments, not {config.samples}")
+    runs.start_jax()
+    env = registry.make(config.env)
+    awr = preset(config.env).awr
+    results = []
+    for num_envs in config.num_envs:
+        rollout_steps = config.samples // num_envs or awr.rollout_steps
+        results.append(measure(env, dataclasses.replace(awr, rollout_steps=rollout_steps), num_envs, config.repeats))
+        show(results[-1:])
+    show(results)
+    if config.out:
+        about = {"env": config.env, "device": jax.devices()[0].device_kind, "settings": dataclasses.asdict(awr)}
+        runs.write_json(config.out, about | {"results": results})
+    return 0

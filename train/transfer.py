@@ -1,0 +1,100 @@
+"""Does it hold in Gymnasium: `python -m train.transfer --run RUN --episodes 100`.
+
+Plays a run's mode action in the Gymnasium environment that its task follows (CPU MuJoCo, Gymnasium's own integrator,
+contacts and solver) and in the task itself, and prints both mean returns and their ratio.
+"""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from train import cli
+from train.errors import UserError, run_program
+from train.evaluate import make_evaluator
+from train.runs import Player, load_policy, start_jax, write_json
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferConfig:
+    """What to play."""
+
+    run: pathlib.Path
+    """Run folder."""
+    episodes: int = 100
+    """Whole episodes to play, there and here."""
+    seed: int = 0
+    """Start states follow from this."""
+    step: int | None = None
+    """Checkpoint, by its env steps; the newest sound one if not given."""
+    out: pathlib.Path | None = None
+    """JSON file to write; RUN/transfer.json if not given."""
+
+
+def play_in_gymnasium(player: Player, episodes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns float64 [E] returns and int64 [E] lengths of `episodes` of the mode action in the task's twin.
+
+    Raises:
+      UserError: if the task has no twin, or Gymnasium is not there.
+    """
+    try:
+        import gymnasium
+    except ImportError as error:
+        raise UserError("Gymnasium is not installed: pip install 'awr_mjx[gymnasium]'") from error
+    twin = getattr(player.env, "gymnasium", None)
+    if twin is None:
+        raise UserError(f"task {player.config.env!r} follows no environment of today's Gymnasium")
+
+    learner, learned = player.learner, player.learned
+    mode = jax.jit(lambda obs: learner.policy(learned.policy, learned.normalizer, obs).mode())
+    # One after the other but all with the same call of the policy; those that are over stay as they are.
+    envs = [gymnasium.make(twin.name, **twin.options) for _ in range(episodes)]
+    obs = np.stack([np.asarray(env.reset(seed=seed + i)[0], np.float32) for i, env in enumerate(envs)])
+    returns, lengths, playing = np.zeros(episodes), np.zeros(episodes, int), np.ones(episodes, bool)
+    while playing.any():
+        actions = np.asarray(mode(jnp.asarray(obs)))
+        for i in np.flatnonzero(playing):
+            seen, reward, terminated, truncated, _ = envs[i].step(_action(player.env, twin, actions[i]))
+            obs[i] = seen
+            returns[i] += float(reward)
+            lengths[i] += 1
+            playing[i] = not (terminated or truncated)
+    for env in envs:
+        env.close()
+    return returns, lengths
+
+
+def _action(env: Any, twin: Any, action: np.ndarray) -> Any:
+    return int(action) if env.discrete else twin.action_scale * np.clip(action, -1.0, 1.0)
+
+
+def main() -> int:
+    """Prints the returns there and here and their ratio, and writes them, one by one too, as JSON."""
+    config = cli.parse(
+        TransferConfig, cli.arguments(), prog="python -m train.transfer", description="Play a run in Gymnasium."
+    )
+    if config.episodes <= 0:
+        raise UserError(f"episodes must be a positive number, not {config.episodes}")
+    start_jax()
+    player = load_policy(config.run, config.step)
+    there, lengths = play_in_gymnasium(player, config.episodes, config.seed)
+    evaluator = make_evaluator(player.env, player.learner, config.episodes)
+    key = jax.random.key(config.seed)
+    here, _ = map(np.asarray, evaluator(player.learned.policy, player.learned.normalizer, key))
+    ratio = float(there.mean() / here.mean()) if here.mean() > 0 else float("nan")
+    twin = player.env.gymnasium.name  # type: ignore[attr-defined]
+    steps = f"{config.episodes} episodes of {lengths.mean():.0f} steps"
+    print(f"{twin}: {there.mean():.1f} ± {there.std():.1f} over {steps} on average")
+    print(f"{player.config.env}: {here.mean():.1f} ± {here.std():.1f}")
+    print(f"kept: {ratio:.1%}")
+    result = {"env": player.config.env, "env_steps": player.env_steps, "gymnasium": twin, "ratio": ratio}
+    lists = {"returns_gymnasium": [float(x) for x in there], "returns_here": [float(x) for x in here]}
+    write_json(config.out or config.run / "transfer.json", result | lists)
+    return 0
+
+
+if __name__ == "__main__":
+    run_program(main)
