@@ -26,7 +26,7 @@ endif
 	@touch $@
 
 train: setup
-	$(BIN)/python -m train.main $(if $(findstring --env,$(ARGS)),,--env ant --num_envs 4096) $(ARGS)
+	$(BIN)/python -m train.main $(if $(findstring --env,$(ARGS))$(findstring --resume,$(ARGS)),,--env ant --num_envs 4096) $(ARGS)
 
 test: setup
 	$(BIN)/ruff check .

@@ -25,6 +25,7 @@ class Fast:
       iterations: of the constraint solver.
       ls_iterations: of its line search.
       time_constant: seconds in which joint limits and contacts give way; None leaves the model's.
+      friction: sliding friction of the floor and what touches it; None leaves the model's.
     """
 
     timestep: float
@@ -32,6 +33,7 @@ class Fast:
     iterations: int = 2
     ls_iterations: int = 4
     time_constant: float | None = None
+    friction: float | None = None
 
 
 def exact(asset: str) -> mujoco.MjModel:
@@ -51,6 +53,8 @@ def fast(asset: str, settings: Fast) -> mujoco.MjModel:
     model.opt.iterations, model.opt.ls_iterations = settings.iterations, settings.ls_iterations
     if settings.time_constant is not None:
         model.jnt_solref[:, 0] = model.geom_solref[:, 0] = settings.time_constant
+    if settings.friction is not None:
+        model.geom_friction[:, 0] = settings.friction
     return model
 
 

@@ -1,11 +1,12 @@
 """Command lines made of dataclasses (tyro), with errors brought down to one line."""
 
 import contextlib
+import dataclasses
 import io
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import tyro
 
@@ -18,7 +19,8 @@ _BOOLEANS = {"true": "True", "false": "False"}
 def parse(cls: type[T], args: Sequence[str], *, prog: str, description: str, default: Any = None) -> T:
     """Builds a `cls` from command-line `args`; `--help` shows every field with its docstring.
 
-    Both `--num_envs` and `--num-envs` work. Values not given are those of `default`, or the fields' own.
+    Both `--num_envs` and `--num-envs` work, and `--learn_std` stands for `--learn_std true`. Values not given are those
+    of `default`, or the fields' own.
 
     Raises:
       UserError: for anything that is not understood.
@@ -29,7 +31,7 @@ def parse(cls: type[T], args: Sequence[str], *, prog: str, description: str, def
         with contextlib.redirect_stderr(errors):
             return tyro.cli(
                 cls,
-                args=[_BOOLEANS.get(arg, arg) for arg in args],
+                args=_spell_out(args, _switches(cls)),
                 default=default,
                 prog=prog,
                 description=description,
@@ -40,6 +42,29 @@ def parse(cls: type[T], args: Sequence[str], *, prog: str, description: str, def
         if stop.code in (0, None):
             raise
         raise UserError(_one_line(errors.getvalue()) + f" (see {prog} --help)") from None
+
+
+def _switches(cls: type) -> set[str]:
+    """The names of all fields of dataclass `cls`, and of those inside it, that are true or false."""
+    found = set()
+    for name, kind in get_type_hints(cls).items():
+        if kind is bool:
+            found.add(name)
+        elif dataclasses.is_dataclass(kind):
+            found |= _switches(kind)  # type: ignore[arg-type]
+    return found
+
+
+def _spell_out(args: Sequence[str], switches: set[str]) -> list[str]:
+    """The arguments as tyro wants them: True and False in full, also after a switch that stands alone."""
+    spelled = []
+    for i, arg in enumerate(args):
+        option, equals, value = arg.rpartition("=")
+        spelled.append(option + equals + _BOOLEANS.get(value, value))
+        alone = i + 1 == len(args) or args[i + 1].startswith("--")
+        if alone and arg.startswith("--") and arg[2:].replace("-", "_").rpartition(".")[2] in switches:
+            spelled.append("True")
+    return spelled
 
 
 def _one_line(box: str) -> str:

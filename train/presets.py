@@ -3,6 +3,19 @@
 from awr_mjx.config import AwrConfig
 from train.config import TrainConfig
 
+# What the authors' code does on the MuJoCo tasks, with 32 control steps of 64 environments in place of one's episodes.
+PAPER = AwrConfig(
+    rollout_steps=32,
+    buffer_blocks=24,
+    optimizer="sgd",
+    policy_lr=1e-4,
+    value_lr=1e-2,
+    batch_size=256,
+    policy_updates=1000,
+    value_updates=200,
+    normalizer_steps=300_000,
+)
+
 PRESETS: dict[str, TrainConfig] = {}
 
 
@@ -34,6 +47,32 @@ _add(
             policy_updates=30,
             value_updates=16,
         ),
+    )
+)
+_add(
+    TrainConfig(
+        env="halfcheetah",
+        num_envs=1024,
+        num_steps=4_000_000,
+        awr=PRESETS["ant"].awr,  # as it is
+    )
+)
+_add(
+    TrainConfig(
+        env="hopper",
+        # The authors' settings: 2,048 samples per iteration, the newest 49,152, and many small steps on each batch. Few
+        # large steps of Adam learn to stand still here (1,020 after 2.4 million env steps).
+        num_envs=64,
+        num_steps=1_000_000,
+        awr=PAPER,
+    )
+)
+_add(
+    TrainConfig(
+        env="walker2d",
+        num_envs=1024,
+        num_steps=4_000_000,
+        awr=PRESETS["ant"].awr,  # twice as fast as the authors' settings, per env step too
     )
 )
 _add(

@@ -40,5 +40,20 @@ def show_tasks() -> None:
         console.print(note, highlight=False, markup=False)
 
 
+def family(name: str) -> list[str]:
+    """Returns the names of all tasks that `name` stands for: `all` (ours), a family such as `brax/`, or itself.
+
+    Raises:
+      UnknownTask: if the family's package is missing.
+    """
+    if name == "all":
+        return registry.names()
+    prefix = name.removesuffix("/")
+    if name.endswith("/") and prefix in FAMILIES:
+        tasks = importlib.import_module(FAMILIES[prefix])
+        return [f"{prefix}/{task}" for task in tasks.names() if not tasks.fetches(task)]
+    return [name]
+
+
 def _action(env: Env) -> str:
     return f"{env.action_size} {'choices' if env.discrete else 'continuous'}"

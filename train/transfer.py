@@ -9,8 +9,8 @@ import pathlib
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from rich.progress import track
 
 from train import cli
 from train.errors import UserError, run_program
@@ -50,20 +50,18 @@ def play_in_gymnasium(player: Player, episodes: int, seed: int) -> tuple[np.ndar
 
     learner, learned = player.learner, player.learned
     mode = jax.jit(lambda obs: learner.policy(learned.policy, learned.normalizer, obs).mode())
-    # One after the other but all with the same call of the policy; those that are over stay as they are.
-    envs = [gymnasium.make(twin.name, **twin.options) for _ in range(episodes)]
-    obs = np.stack([np.asarray(env.reset(seed=seed + i)[0], np.float32) for i, env in enumerate(envs)])
-    returns, lengths, playing = np.zeros(episodes), np.zeros(episodes, int), np.ones(episodes, bool)
-    while playing.any():
-        actions = np.asarray(mode(jnp.asarray(obs)))
-        for i in np.flatnonzero(playing):
-            seen, reward, terminated, truncated, _ = envs[i].step(_action(player.env, twin, actions[i]))
-            obs[i] = seen
-            returns[i] += float(reward)
-            lengths[i] += 1
-            playing[i] = not (terminated or truncated)
-    for env in envs:
-        env.close()
+    env = gymnasium.make(twin.name, **twin.options)
+    returns, lengths = np.zeros(episodes), np.zeros(episodes, int)
+    for episode in track(range(episodes), f"playing {twin.name}", transient=True):
+        obs, _ = env.reset(seed=seed + episode)
+        ended = False
+        while not ended:
+            action = np.asarray(mode(np.asarray(obs, np.float32)))
+            obs, reward, terminated, truncated, _ = env.step(_action(player.env, twin, action))
+            returns[episode] += float(reward)
+            lengths[episode] += 1
+            ended = terminated or truncated
+    env.close()
     return returns, lengths
 
 

@@ -16,13 +16,13 @@ import mujoco
 import numpy as np
 import tyro
 
+from docs.studies import author_policies
 from envs import models
 from envs.locomotion import Ant
 from train import cli, npz_player
 from train.errors import UserError, run_program
 
 DT = 0.05  # seconds per control step
-LAYERS = tuple(f"{part}_{layer}" for part in ("kernel", "bias") for layer in (0, 1, "out"))
 
 # seconds per physics step, integrator, solver iterations, line search, time constant of limits and contacts (s)
 VARIANTS: list[tuple[float, str, int, int, float]] = [
@@ -65,20 +65,6 @@ def variant(number: int) -> mujoco.MjModel:
     return model
 
 
-def authors_policy(path: str) -> Callable[[Any], Any]:
-    """The mode action of the paper's authors' policy in `path`, for Ant-v2: 111 observations, the last 84 zeros."""
-    with np.load(path, allow_pickle=False) as file:
-        p = {name: file[name] for name in (*LAYERS, "obs_mean", "obs_std", "action_mean", "action_std")}
-
-    def act(obs: Any) -> Any:
-        h = (np.concatenate([obs, np.zeros(84, np.float32)]) - p["obs_mean"]) / p["obs_std"]
-        for layer in (0, 1):
-            h = np.maximum(h @ p[f"kernel_{layer}"] + p[f"bias_{layer}"], 0)
-        return (h @ p["kernel_out"] + p["bias_out"]) * p["action_std"] + p["action_mean"]
-
-    return act
-
-
 def load(path: str) -> Callable[[Any], Any]:
     """The policy in `path`, of either format.
 
@@ -91,9 +77,11 @@ def load(path: str) -> Callable[[Any], Any]:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         try:
-            return authors_policy(path)
-        except Exception:  # whatever NumPy makes of a file that is something else
+            act = author_policies.load(pathlib.Path(path))
+        except UserError:
             raise UserError(str(error)) from error
+        # For Ant-v2's 111 observations, whose last 84 were zeros.
+        return lambda obs: act(np.concatenate([obs, np.zeros(84, np.float32)]))
 
 
 def play(job: tuple[int | None, str, int]) -> tuple[float, int, float]:

@@ -51,17 +51,19 @@ def timed(call: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
+def random_actions(venv: VectorEnv, key: jax.Array) -> jax.Array:
+    """Draws an action for each of N environments: float32 [N, A] in [-1, 1], or int32 [N] choices."""
+    if venv.env.discrete:
+        return jax.random.randint(key, (venv.num_envs,), 0, venv.env.action_size)
+    return jax.random.uniform(key, (venv.num_envs, venv.env.action_size), minval=-1.0, maxval=1.0)
+
+
 def random_steps(venv: VectorEnv, state: VectorState, key: jax.Array, steps: int) -> tuple[VectorState, jax.Array]:
     """Returns the state after `steps` control steps with random actions, and the sum of rewards of each [steps]."""
 
     def step(state: VectorState, key: jax.Array) -> tuple[VectorState, jax.Array]:
         key_action, key_env = jax.random.split(key)
-        shape: tuple[int, ...] = (venv.num_envs,)
-        if venv.env.discrete:
-            action = jax.random.randint(key_action, shape, 0, venv.env.action_size)
-        else:
-            action = jax.random.uniform(key_action, (*shape, venv.env.action_size), minval=-1.0, maxval=1.0)
-        state, outcome = venv.step(state, action, key_env)
+        state, outcome = venv.step(state, random_actions(venv, key_action), key_env)
         return state, outcome.reward.sum()
 
     return jax.lax.scan(step, state, jax.random.split(key, steps))

@@ -1,0 +1,124 @@
+"""Is a task sound: `python -m train.check --env hopper,brax/ant` steps it with random actions and says what it saw.
+
+Steps N environments, as training does, through whole episodes and resets. Tasks of your own, of Brax and of Playground
+are checked like those that come with the project; `all`, `brax/` and `playground/` stand for all tasks of a family.
+"""
+
+import dataclasses
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from envs import registry
+from envs.base import Env, UnknownTask
+from envs.registry import TaskOptions
+from envs.vector import BrokenTask, VectorEnv, VectorState, check_task
+from train import cli, runs
+from train.benchmarks.loop import random_actions
+from train.errors import UserError, run_program
+from train.tasks import family
+
+CHUNK = 100  # steps per call of the compiled program
+STALE = 0.1  # share of resets that may repeat a start; drawn from a pool of 64 or more, fewer than 2 % do
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckConfig:
+    """What to check."""
+
+    env: str = "all"
+    """Tasks, separated by commas."""
+    options: TaskOptions = dataclasses.field(default_factory=TaskOptions)
+    """Options of the tasks."""
+    num_envs: int = 64
+    """Environments that step in parallel."""
+    steps: int = 1000
+    """Control steps of each (rounded up to whole hundreds)."""
+
+
+def check(env: Env, num_envs: int, steps: int) -> dict[str, Any]:
+    """Steps `num_envs` environments `steps` times with random actions.
+
+    Returns numbers: `compile_seconds`, `steps_per_second`, `ends` (of episodes), `broken` (steps that gave a number
+    that is not finite, or too large), `stale` (resets to the same start as before).
+
+    Raises:
+      BrokenTask: if the task does not keep the protocol.
+    """
+    check_task(env)
+    venv = VectorEnv(env, num_envs)
+
+    def step(carry: tuple[VectorState, jax.Array], key: jax.Array) -> tuple[Any, Any]:
+        state, start = carry
+        key_action, key_step = jax.random.split(key)
+        state, outcome = venv.step(state, random_actions(venv, key_action), key_step)
+        fresh = ~outcome.valid
+        stale = fresh & (state.env.obs == start).all(axis=-1)
+        start = jnp.where(fresh[:, None], state.env.obs, start)
+        ends = (state.ended, outcome.quarantined, stale)
+        return (state, start), jnp.stack([x.sum() for x in ends])
+
+    def chunk(carry: tuple[VectorState, jax.Array], key: jax.Array) -> tuple[Any, Any]:
+        state = venv.refresh(carry[0], key)
+        carry, counts = jax.lax.scan(step, (state, carry[1]), jax.random.split(key, CHUNK))
+        return carry, counts.sum(axis=0)
+
+    state = jax.jit(venv.init)(jax.random.key(0))
+    carry = state, state.env.obs
+    begun = time.perf_counter()
+    program = jax.jit(chunk).lower(carry, jax.random.key(1)).compile()
+    compile_seconds = time.perf_counter() - begun
+    begun, total = time.perf_counter(), np.zeros(3, int)
+    chunks = -(-steps // CHUNK)
+    for number in range(chunks):
+        carry, counts = program(carry, jax.random.key(number))
+        total += np.asarray(counts)
+    rate = num_envs * chunks * CHUNK / (time.perf_counter() - begun)
+    ends, broken, stale = (int(x) for x in total)
+    found = {"ends": ends, "broken": broken, "stale": stale}
+    return found | {"compile_seconds": compile_seconds, "steps_per_second": rate}
+
+
+def main() -> int:
+    """Prints a row per task; the exit status is 1 if any has a fault."""
+    description = (__doc__ or "").strip()
+    config = cli.parse(CheckConfig, cli.arguments(), prog="python -m train.check", description=description)
+    if min(config.num_envs, config.steps) <= 0:
+        raise UserError("num_envs and steps must be positive numbers")
+    runs.start_jax()
+    names = [name for part in config.env.split(",") for name in family(part)]
+    console = Console(width=110)
+    columns = ("task", "obs, action", "episodes", "broken steps", "stale resets", "env steps/s", "compile s", "")
+    table = Table(*columns, title=f"{config.num_envs} environments, {config.steps} random steps each")
+    sound, notes = True, list[str]()
+    for name in track(names, "checking", transient=True):
+        try:
+            env = registry.make(name, config.options)
+            found = check(env, config.num_envs, config.steps)
+        except (UnknownTask, BrokenTask) as error:
+            sound = False
+            table.add_row(name, *["-"] * 6, str(error))
+            console.print(f"{name}: {error}", markup=False, highlight=False)
+            continue
+        fault = found["broken"] or found["stale"]
+        sound = sound and not fault
+        counts = (str(found[key]) for key in ("ends", "broken", "stale"))
+        speed = f"{found['steps_per_second']:,.0f}", f"{found['compile_seconds']:.1f}"
+        table.add_row(
+            name, f"{env.observation_size}, {env.action_size}", *counts, *speed, "FAULT" if fault else "sound"
+        )
+        console.print(f"{name}: {'FAULT' if fault else 'sound'}", markup=False, highlight=False)
+    console.print(table)
+    for note in notes:
+        console.print(note, markup=False, highlight=False)
+    return 0 if sound else 1
+
+
+if __name__ == "__main__":
+    run_program(main)
