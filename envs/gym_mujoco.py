@@ -66,7 +66,7 @@ class GymTask(MjxTask):
         key, key_fields, key_gains, key_pushes = jax.random.split(key, 4)
         qpos, qvel = self.draw_start(key)
         seen = self.observe_start(qpos, qvel)
-        info: dict[str, Any] = {"x": seen["x"]}
+        info: dict[str, Any] = {"x": self.forward_position(qpos, seen)}
         if self.randomize:
             info["fields"] = randomize.draw(self._model, key_fields)
             info["gains"] = randomize.draw_gains(self.action_size, key_gains)
@@ -88,16 +88,17 @@ class GymTask(MjxTask):
         else:
             physics, seen = self.step_physics(before, ctrl)
         qpos, qvel = physics.qpos, physics.qvel
+        x = self.forward_position(qpos, seen)
         healthy = self.is_healthy(qpos, qvel)
         paid = jnp.float32(1.0) if self.v2 else healthy.astype(jnp.float32)
         metrics = {
-            "reward_forward": self.forward_weight * (seen["x"] - info["x"]) / self.dt,
+            "reward_forward": self.forward_weight * (x - info["x"]) / self.dt,
             "reward_healthy": self.healthy_reward * paid,
             "reward_control": -self.control_weight * jnp.sum(jnp.square(ctrl)),
             "reward_contact": -self.contact_cost(seen),
         }
         done = 1.0 - healthy.astype(jnp.float32)
-        info = info | {"x": seen["x"]}
+        info = info | {"x": x}
         return State(physics, self.observe(qpos, qvel, seen), sum(metrics.values()), done, metrics, info)
 
     @property
@@ -130,11 +131,15 @@ class GymTask(MjxTask):
 
     def observe_start(self, qpos: jax.Array, qvel: jax.Array) -> dict[str, jax.Array]:
         """Returns what `observe_data` would for a start state [nq], [nv], before any step; no forces act yet."""
-        return {"x": qpos[0]}
+        return {}
 
     def observe_data(self, model: mjx.Model, data: mjx.Data) -> dict[str, jax.Array]:
-        """Returns `x` [], the position that the forward reward measures, and whatever else the task observes."""
-        return {"x": data.qpos[0]}
+        """Returns what the task observes or rewards beyond positions and velocities, arrays [...] by name."""
+        return {}
+
+    def forward_position(self, qpos: jax.Array, seen: dict[str, jax.Array]) -> jax.Array:
+        """Returns x (m) [], whose velocity the forward reward measures."""
+        return seen.get("x", qpos[0])
 
     def contact_cost(self, seen: dict[str, jax.Array]) -> jax.Array:
         """Returns the cost float32 [] of contact forces."""
