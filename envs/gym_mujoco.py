@@ -57,7 +57,8 @@ class GymTask(MjxTask):
             model = models.paper(self.asset, self.total_mass, self.paper_friction)
         self.v2, self.full_obs, self.randomize = physics == "paper", full_obs, randomize
         control_step = float(exact.opt.timestep) * self.exact_frame_skip
-        super().__init__(model, round(control_step / float(model.opt.timestep)), impl)
+        frame_skip = round(control_step / float(model.opt.timestep))
+        super().__init__(model, frame_skip, impl, midpoint=physics == "fast" and self.fast.midpoint)
         self._qpos0 = jnp.asarray(model.qpos0, jnp.float32)
         self.observation_size = jax.eval_shape(self.reset, jax.random.key(0)).obs.shape[0]
 

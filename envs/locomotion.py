@@ -31,7 +31,7 @@ class Ant(GymTask):
         iterations=3,
         ls_iterations=6,
         time_constant=0.03,
-        friction=0.65,
+        friction=0.75,
     )
     floor_directions = 2
     control_weight = 0.5
@@ -90,6 +90,8 @@ class HalfCheetah(GymTask):
     fast = Fast(
         timestep=0.01,
         touching=("torso", "head", "bthigh", "bshin", "bfoot", "fthigh", "fshin", "ffoot"),
+        iterations=3,
+        ls_iterations=6,
     )
     total_mass = 14.0
     control_weight = 0.1
@@ -144,7 +146,13 @@ class Walker2d(GymTask):
 
     asset = "walker2d.xml"
     exact_frame_skip = 4
-    fast = Fast(timestep=0.004, touching=("foot_geom", "foot_left_geom"))
+    fast = Fast(
+        timestep=0.004,
+        touching=("foot_geom", "foot_left_geom"),
+        iterations=3,
+        ls_iterations=6,
+        midpoint=True,
+    )
     paper_friction = {"foot_geom": 0.9}  # noqa: RUF012
 
     def is_healthy(self, qpos: jax.Array, qvel: jax.Array) -> jax.Array:

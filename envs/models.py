@@ -17,7 +17,8 @@ ASSETS = pathlib.Path(__file__).parent / "assets"
 class Fast:
     """How the fast physics of a task differs from the exact one; what each costs in fidelity is in docs/decisions.md.
 
-    It integrates with Euler's method, without implicit joint damping (which would factorise a matrix per step).
+    It integrates with Euler's method, without implicit joint damping (which would factorise a matrix per step), or with
+    `envs.integrators.midpoint`.
 
     Attributes:
       timestep: seconds per physics step.
@@ -26,6 +27,7 @@ class Fast:
       ls_iterations: of its line search.
       time_constant: seconds in which joint limits and contacts give way; None leaves the model's.
       friction: sliding friction of the floor and what touches it; None leaves the model's.
+      midpoint: integrate with the midpoint method.
     """
 
     timestep: float
@@ -34,6 +36,7 @@ class Fast:
     ls_iterations: int = 4
     time_constant: float | None = None
     friction: float | None = None
+    midpoint: bool = False
 
 
 def exact(asset: str) -> mujoco.MjModel:

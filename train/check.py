@@ -103,17 +103,15 @@ def main() -> int:
             found = check(env, config.num_envs, config.steps)
         except (UnknownTask, BrokenTask) as error:
             sound = False
-            table.add_row(name, *["-"] * 6, str(error))
-            console.print(f"{name}: {error}", markup=False, highlight=False)
+            notes.append(f"{name}: {error}")
+            table.add_row(name, *["-"] * 6, "[red]fault")
             continue
-        fault = found["broken"] or found["stale"]
+        fault = found["broken"] > 0 or found["stale"] > STALE * found["ends"]
         sound = sound and not fault
-        counts = (str(found[key]) for key in ("ends", "broken", "stale"))
+        counts = (f"{found[key]:,}" for key in ("ends", "broken", "stale"))
         speed = f"{found['steps_per_second']:,.0f}", f"{found['compile_seconds']:.1f}"
-        table.add_row(
-            name, f"{env.observation_size}, {env.action_size}", *counts, *speed, "FAULT" if fault else "sound"
-        )
-        console.print(f"{name}: {'FAULT' if fault else 'sound'}", markup=False, highlight=False)
+        sizes = f"{env.observation_size}, {env.action_size}"
+        table.add_row(name, sizes, *counts, *speed, "[red]fault" if fault else "sound")
     console.print(table)
     for note in notes:
         console.print(note, markup=False, highlight=False)

@@ -33,6 +33,7 @@ def show_tasks() -> None:
             limit, step = f"{env.episode_length} steps", f"{env.dt:.4g} s"
             table.add_row(name, str(env.observation_size), _action(env), limit, step, source)
     console = Console()
+    console.width = max(console.width, 100)  # whole names also where the output is no terminal
     console.print(table)
     if left_out:
         notes.append(f"These fetch their models when first used: {', '.join(left_out)}")

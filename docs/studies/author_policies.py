@@ -48,7 +48,11 @@ def load(path: pathlib.Path) -> Callable[[Any], Any]:
     except Exception as error:  # whatever NumPy makes of a file that is something else
         raise UserError(f"{path} is not a policy of the authors: {error}") from error
 
+    size = len(p["obs_mean"])
+
     def act(obs: Any) -> Any:
+        if isinstance(obs, np.ndarray):  # Ant-v2's 111 observations end in 84 zeros, which may be left out
+            obs = np.pad(obs, (0, size - len(obs)))
         h = (obs - p["obs_mean"]) / p["obs_std"]
         for layer in (0, 1):
             h = h @ p[f"kernel_{layer}"] + p[f"bias_{layer}"]

@@ -24,7 +24,8 @@ import numpy as np
 
 from envs import locomotion
 from envs.gym_mujoco import GymTask
-from envs.mjx_task import MjxTask, Physics
+from envs.integrators import Physics
+from envs.mjx_task import MjxTask
 from train import cli, npz_player, runs
 from train.errors import UserError, run_program
 
