@@ -17,6 +17,9 @@ with contextlib.redirect_stdout(io.StringIO()):  # MJX prints there that warp, w
     from mujoco import mjx
 
 
+WARP_ENVS = 8192  # environments that warp's contact array has room for
+
+
 class MjxTask:
     """A MuJoCo model that steps on the accelerator, for one environment; batch it with `jax.vmap`.
 
@@ -26,9 +29,11 @@ class MjxTask:
     Attributes:
       mj_model: the compiled model, for rendering and checks.
       dt: seconds of simulated time per control step.
+      max_envs: the most environments that may step in one batch, or None.
     """
 
     discrete = False
+    max_envs: int | None = None
 
     def __init__(self, mj_model: mujoco.MjModel, frame_skip: int, impl: str = "jax", midpoint: bool = False) -> None:
         """A control step is `frame_skip` physics steps of `mj_model`; `impl` is MJX's backend, jax or warp.
@@ -45,7 +50,15 @@ class MjxTask:
         self.dt = float(mj_model.opt.timestep) * frame_skip
         self.action_size = int(mj_model.nu)
         self._model = mjx.put_model(mj_model, impl=impl)
-        self._template = mjx.make_data(mj_model, impl=impl)
+        if impl == "warp":
+            # Warp's contacts are one array for all environments, whose number it cannot know; where that is too small,
+            # contacts are lost. The solver's few iterations are meant, and not worth a line of output per step.
+            contacts = mjx.make_data(mj_model, impl="jax")._impl.ncon
+            self.max_envs = WARP_ENVS
+            self._template = mjx.make_data(mj_model, impl=impl, naconmax=WARP_ENVS * max(contacts, 1))
+            self._model = self._model.tree_replace({"opt._impl.warn_overflow": 0})
+        else:
+            self._template = mjx.make_data(mj_model, impl=impl)
         self._integrator: integrators.Integrator | None = None  # MJX's own
         if midpoint:
             self._integrator = integrators.midpoint

@@ -114,6 +114,9 @@ class VectorEnv:
     """N = `num_envs` copies of a task with its time limit applied; pure functions over a `VectorState`."""
 
     def __init__(self, env: Env, num_envs: int) -> None:
+        most = getattr(env, "max_envs", None)
+        if most is not None and num_envs > most:
+            raise BrokenTask(f"this task steps at most {most} environments at once, not {num_envs}: lower num_envs")
         self.env, self.num_envs = env, num_envs
         self.pool_size = max(POOL_MIN, num_envs // POOL_SHARE)
         self._fresh = max(1, self.pool_size // POOL_SHARE)

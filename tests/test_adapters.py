@@ -127,3 +127,27 @@ def test_brax_names_are_known_and_wrong_ones_are_not():
 @pytest.mark.filterwarnings("ignore")
 def test_playground_names_are_known():
     assert registry.make("playground/CartpoleBalance").action_size == 1
+
+
+@pytest.mark.skipif(importlib.util.find_spec("warp") is None, reason="Warp is not installed")
+@pytest.mark.filterwarnings("ignore")
+def test_warp_steps_like_jax():
+    envs = {impl: registry.make("hopper", TaskOptions(impl=impl)) for impl in ("jax", "warp")}
+    start = jax.vmap(envs["jax"].reset)(jax.random.split(jax.random.key(0), 64))
+    actions = jax.random.uniform(jax.random.key(1), (64, 3), minval=-1.0, maxval=1.0)
+    after = {}
+    for impl, env in envs.items():
+        state, step = start, jax.jit(jax.vmap(env.step))
+        for _ in range(10):
+            state = step(state, actions)
+        after[impl] = np.asarray(state.obs)
+    error = np.abs(after["jax"] - after["warp"]).max(axis=1)
+    assert np.median(error) < 1e-4 and np.quantile(error, 0.9) < 1e-2  # two float32 solvers, stopped early
+
+
+def test_a_batch_that_is_too_large_for_a_task_is_refused():
+    env = Adapted(Theirs())
+    env.max_envs = 8
+    VectorEnv(env, 8)
+    with pytest.raises(BrokenTask, match="lower num_envs"):
+        VectorEnv(env, 9)

@@ -6,11 +6,12 @@ are checked like those that come with the project; `all`, `brax/` and `playgroun
 
 import dataclasses
 import time
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tyro
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -34,7 +35,7 @@ class CheckConfig:
 
     env: str = "all"
     """Tasks, separated by commas."""
-    options: TaskOptions = dataclasses.field(default_factory=TaskOptions)
+    options: Annotated[TaskOptions, tyro.conf.arg(name="env")] = dataclasses.field(default_factory=TaskOptions)
     """Options of the tasks."""
     num_envs: int = 64
     """Environments that step in parallel."""
