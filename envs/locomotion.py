@@ -27,11 +27,13 @@ class Ant(GymTask):
     exact_frame_skip = 5
     fast = Fast(
         timestep=0.01,
-        touching=("front_left_foot", "front_right_foot", "back_left_foot", "back_right_foot"),
+        # Not spheres at their ends: MuJoCo lays the friction pyramid along a capsule, and gaits hang on that.
+        touching=("front_left_shin_geom", "front_right_shin_geom", "back_left_shin_geom", "back_right_shin_geom"),
+        contacts=4,
         iterations=3,
         ls_iterations=6,
         time_constant=0.03,
-        friction=0.75,
+        midpoint=True,
     )
     floor_directions = 2
     control_weight = 0.5

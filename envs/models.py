@@ -26,8 +26,8 @@ class Fast:
       iterations: of the constraint solver.
       ls_iterations: of its line search.
       time_constant: seconds in which joint limits and contacts give way; None leaves the model's.
-      friction: sliding friction of the floor and what touches it; None leaves the model's.
       midpoint: integrate with the midpoint method.
+      contacts: the most contacts at once, the deepest ones; None for all. MJX alone looks at this, not CPU MuJoCo.
     """
 
     timestep: float
@@ -35,8 +35,8 @@ class Fast:
     iterations: int = 2
     ls_iterations: int = 4
     time_constant: float | None = None
-    friction: float | None = None
     midpoint: bool = False
+    contacts: int | None = None
 
 
 def exact(asset: str) -> mujoco.MjModel:
@@ -49,6 +49,9 @@ def fast(asset: str, settings: Fast) -> mujoco.MjModel:
     spec = mujoco.MjSpec.from_file(str(ASSETS / asset))
     for geom in spec.geoms:
         geom.contype, geom.conaffinity = int(geom.name in settings.touching), int(geom.name == "floor")
+    if settings.contacts is not None:
+        limit = spec.add_numeric()
+        limit.name, limit.size, limit.data = "max_contact_points", 1, [settings.contacts]
     model = spec.compile()
     model.opt.timestep = settings.timestep
     model.opt.integrator = mujoco.mjtIntegrator.mjINT_EULER
@@ -56,8 +59,6 @@ def fast(asset: str, settings: Fast) -> mujoco.MjModel:
     model.opt.iterations, model.opt.ls_iterations = settings.iterations, settings.ls_iterations
     if settings.time_constant is not None:
         model.jnt_solref[:, 0] = model.geom_solref[:, 0] = settings.time_constant
-    if settings.friction is not None:
-        model.geom_friction[:, 0] = settings.friction
     return model
 
 

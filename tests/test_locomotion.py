@@ -12,8 +12,6 @@ pytest.importorskip("gymnasium")
 from docs.studies import author_policies, one_step
 from docs.studies.one_step import TASKS, twin
 
-FEET = "_foot"  # the ant's added spheres
-
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", TASKS)
@@ -26,16 +24,15 @@ def test_models_have_gymnasiums_numbers(name):
         if value.dtype.kind != "f" or field in ("body_user", "body_margin"):
             continue
         np.testing.assert_allclose(getattr(ours, field), value, atol=1e-9, err_msg=field)
-    kept = [i for i in range(ours.ngeom) if not ours.geom(i).name.endswith(FEET) or name != "ant"]
     for field in ("condim", "contype", "conaffinity", "friction", "margin", "solref", "solimp", "pos", "quat", "type"):
-        a, b = getattr(ours, f"geom_{field}")[kept], getattr(theirs, f"geom_{field}")
+        a, b = getattr(ours, f"geom_{field}"), getattr(theirs, f"geom_{field}")
         np.testing.assert_allclose(a, b, atol=1e-9, err_msg=field)
     for field in ("timestep", "integrator", "cone", "disableflags", "iterations", "ls_iterations"):
         assert getattr(ours.opt, field) == getattr(theirs.opt, field), field
 
 
 # What float32 leaves of one control step: the largest error over 200 states of the observation's positions (m, rad),
-# velocities (m/s, rad/s) and the rest, and of the reward and its terms. Half of the states have errors below 3e-6: the
+# velocities (m/s, rad/s) and the rest, and of the reward and its terms. Half of the states have errors below 3e-5: the
 # constraint solver stops at a relative 1e-8 of its cost, and what float32 rounds there, stiff contacts and limits
 # amplify now and then. The ant is compared without friction, and so without the tangents that MJX turns
 # (docs.studies.one_step).
@@ -54,7 +51,7 @@ def test_one_step_of_the_exact_physics_is_gymnasiums(name):
     positions, velocities, rest, reward = TOLERANCE[name]
     for part, bound in (("positions", positions), ("velocities", velocities), ("rest", rest)):
         if part in found.parts:
-            assert np.median(found.parts[part].max(axis=1)) < 3e-6, part
+            assert np.median(found.parts[part].max(axis=1)) < 3e-5, part
             assert found.parts[part].max() < bound, part
     for term, error in found.terms.items():
         assert error.max() < reward, term

@@ -137,7 +137,7 @@ def compare(
             action = np.clip(policy(obs[:small].astype(np.float32)) + noise, -1.0, 1.0)
         data = theirs.data
         state = data.qpos.copy(), data.qvel.copy(), data.qacc_warmstart.copy(), forward_position(env, theirs), action
-        upright = turns(theirs, action * env.ctrl_limit)
+        upright = env.floor_directions == 2 and turns(theirs, action * env.ctrl_limit)
         obs, reward, terminated, _, info = theirs.step(action * env.ctrl_limit)
         if policy is None or rng.random() < 0.2 or terminated:  # along the whole of trained episodes
             befores.append(state)

@@ -88,7 +88,6 @@ def variants(name: str) -> list[Variant]:
     ladder = [
         Variant("Gymnasium"),
         Variant("few contacts", pairs, runge_kutta),
-        Variant(f"and friction {fast.friction}", change(pairs, friction=fast.friction), runge_kutta),
         Variant(f"and {method}, {timestep:g} s", change(stiff, timestep=timestep)),
         Variant(f"and {fast.timestep:g} s", stiff),
         Variant(f"and time constant {fast.time_constant} s", slow),
