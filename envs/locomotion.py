@@ -33,7 +33,6 @@ class Ant(GymTask):
         iterations=3,
         ls_iterations=6,
         time_constant=0.03,
-        midpoint=True,
     )
     floor_directions = 2
     control_weight = 0.5

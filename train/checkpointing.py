@@ -72,6 +72,18 @@ def _described(items: dict[str, Any]) -> dict[str, tuple[list[Any], Any]]:
     return {jax.tree_util.keystr(path): ([str(x.dtype), list(x.shape)], x) for path, x in leaves}
 
 
+def _storable(tree: Any) -> Any:
+    """`tree` with a stand-in for every array without elements, such as Brax's states have: Orbax refuses those."""
+    return jax.tree.map(lambda x: _like(x, (1,)) if x.size == 0 else x, tree)
+
+
+def _like(leaf: Any, shape: tuple[int, ...]) -> Any:
+    """Zeros of another shape, or the description of such an array if `leaf` is one."""
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct(shape, leaf.dtype, sharding=leaf.sharding)
+    return jnp.zeros(shape, leaf.dtype)
+
+
 def _checksum(leaf: jax.Array) -> int:
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
@@ -115,7 +127,7 @@ class Checkpoints:
         items = self._copy(items)
         meta: dict[str, Any] = {"format": FORMAT, "env_steps": env_steps, "mode_return": mode_return}
         meta["leaves"] = {name: [*kind, _checksum(leaf)] for name, (kind, leaf) in _described(items).items()}
-        arrays = {name: ocp.args.StandardSave(item) for name, item in items.items()}
+        arrays = {name: ocp.args.StandardSave(_storable(item)) for name, item in items.items()}
         metrics = None if mode_return is None else {"mode_return": mode_return}
         try:
             self._manager.save(
@@ -205,7 +217,8 @@ def _restore(run: pathlib.Path, step: int, want: dict[str, Any]) -> dict[str, An
         got = {}
         for name, tree in want.items():
             with ocp.StandardCheckpointer() as reader:
-                got[name] = reader.restore(folder(run) / str(step) / name, tree)
+                stored = reader.restore(folder(run) / str(step) / name, _storable(tree))
+            got[name] = jax.tree.map(lambda x, y: jnp.zeros(x.shape, x.dtype) if x.size == 0 else y, tree, stored)
     except Exception as error:
         raise Damaged(_reason(error)) from error
     for name, (_, leaf) in _described(got).items():

@@ -5,14 +5,18 @@ import json
 import pathlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from awr_mjx.config import AwrConfig
 from envs import registry
-from tests.tasks import Broken, Walk
+from tests.tasks import Broken, Walk, leaves_of
 from tests.trained import pendulum_run, python, refusal  # noqa: F401
 from train import check, cli, presets, transfer
+from train.checkpointing import Checkpoints, restore
 from train.config import TrainConfig
+from train.loop import Loop
 
 
 def test_the_list_shows_every_task() -> None:
@@ -100,3 +104,25 @@ def test_a_switch_needs_no_value(args: list[str]) -> None:
 def test_only_switches_need_no_value() -> None:
     with pytest.raises(ValueError, match="count"):
         cli.parse(Settings, ["--count", "--fast"], prog="program", description="")
+
+
+class Hollow(Walk):
+    """Its state has an array without elements, as Brax's and MJX's states do."""
+
+    def reset(self, key: jax.Array) -> registry.Env:
+        state = super().reset(key)
+        return state.replace(data=state.data | {"nothing": jnp.zeros((0, 3))})
+
+
+def test_a_state_with_empty_arrays_is_saved_and_restored(tmp_path: pathlib.Path) -> None:
+    loop = Loop(Hollow(), AwrConfig(batch_size=8), 4)
+    state = loop.init(0)
+    saves = Checkpoints(tmp_path, keep=1, with_ring=True)
+    assert saves.save(state, 32) is None and saves.wait() is None
+    saves.close()
+    step, restored, warnings = restore(tmp_path, jax.eval_shape(lambda: state))
+    want, got = leaves_of(state), leaves_of(restored)
+    assert step == 32 and not warnings and any(leaf.size == 0 for leaf in want.values())
+    assert want.keys() == got.keys()
+    for name, leaf in want.items():
+        np.testing.assert_array_equal(got[name], leaf, err_msg=name)
