@@ -273,7 +273,8 @@ class Training:
         if self.stop.asked:
             self.screen.say(f"go on: python -m train.main --resume {self.run}")
         if hasattr(self.loop.venv.env, "mj_model"):
-            self.screen.say(f"look:  python -m train.render {program} --out {self.config.env}.mp4")
+            video = self.config.env.replace("/", "-") + ".mp4"
+            self.screen.say(f"look:  python -m train.render {program} --out {video}")
         self.screen.say(f"ship:  python -m train.export {program} --out policy.npz")
         return 0
 
