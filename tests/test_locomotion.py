@@ -32,14 +32,14 @@ def test_models_have_gymnasiums_numbers(name):
 
 
 # What float32 leaves of one control step: the largest error over 200 states of the observation's positions (m, rad),
-# velocities (m/s, rad/s) and the rest, and of the reward and its terms. Half of the states have errors below 3e-5: the
+# velocities (m/s, rad/s) and the rest, and of the reward and its terms. Half of the states have errors below 2e-5: the
 # constraint solver stops at a relative 1e-8 of its cost, and what float32 rounds there, stiff contacts and limits
 # amplify now and then. The ant is compared without friction, and so without the tangents that MJX turns
 # (docs.studies.one_step).
 TOLERANCE = {
     "hopper": (1e-6, 1e-4, 0, 1e-5),
-    "walker2d": (1e-5, 1e-3, 0, 1e-4),
-    "halfcheetah": (1e-5, 1e-3, 0, 1e-4),
+    "walker2d": (1e-5, 5e-4, 0, 1e-4),
+    "halfcheetah": (1e-5, 5e-4, 0, 1e-4),
     "ant": (2e-5, 1e-3, 1e-3, 1e-4),
 }
 
@@ -51,7 +51,7 @@ def test_one_step_of_the_exact_physics_is_gymnasiums(name):
     positions, velocities, rest, reward = TOLERANCE[name]
     for part, bound in (("positions", positions), ("velocities", velocities), ("rest", rest)):
         if part in found.parts:
-            assert np.median(found.parts[part].max(axis=1)) < 3e-5, part
+            assert np.median(found.parts[part].max(axis=1)) < 2e-5, part
             assert found.parts[part].max() < bound, part
     for term, error in found.terms.items():
         assert error.max() < reward, term
