@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 import jax
 import jax.numpy as jnp
 
-from envs import models, randomize
+from envs import integrators, models, randomize
 from envs.base import State, Twin
 from envs.mjx_task import MjxTask, mjx
 
@@ -58,7 +58,10 @@ class GymTask(MjxTask):
         self.v2, self.full_obs, self.randomize = physics == "paper", full_obs, randomize
         control_step = float(exact.opt.timestep) * self.exact_frame_skip
         frame_skip = round(control_step / float(model.opt.timestep))
-        super().__init__(model, frame_skip, impl, midpoint=physics == "fast" and self.fast.midpoint)
+        fast = physics == "fast"
+        super().__init__(
+            model, frame_skip, impl, integrators.midpoint if fast and self.fast.midpoint else None, on_floor=fast
+        )
         self._qpos0 = jnp.asarray(model.qpos0, jnp.float32)
         self.observation_size = jax.eval_shape(self.reset, jax.random.key(0)).obs.shape[0]
 

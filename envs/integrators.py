@@ -1,4 +1,4 @@
-"""A physics step made of evaluations of the dynamics: the fourth-order Runge-Kutta method, and a midpoint method."""
+"""A physics step made of evaluations of the dynamics: Euler's, a midpoint and the fourth-order Runge-Kutta method."""
 
 from collections.abc import Callable
 from typing import Any
@@ -60,6 +60,17 @@ def runge_kutta(mj_model: mujoco.MjModel, forward: Forward, physics: Physics, se
     (_, last, _, velocity, acceleration, seen), _ = jax.lax.scan(stage, start, tableau)
     qpos = integrate_positions(mj_model, physics.qpos, velocity, h)
     return Physics(qpos, physics.qvel + h * acceleration, last), seen
+
+
+def euler(mj_model: mujoco.MjModel, forward: Forward, physics: Physics, seen: Any) -> tuple[Physics, Any]:
+    """One step of MuJoCo's Euler method without implicit damping: positions move with the new velocities.
+
+    Arguments and results are those of `runge_kutta`.
+    """
+    h = float(mj_model.opt.timestep)
+    acceleration, seen = forward(physics)
+    qvel = physics.qvel + h * acceleration
+    return Physics(integrate_positions(mj_model, physics.qpos, qvel, h), qvel, acceleration), seen
 
 
 def midpoint(mj_model: mujoco.MjModel, forward: Forward, physics: Physics, seen: Any) -> tuple[Physics, Any]:

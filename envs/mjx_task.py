@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import io
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,6 +16,8 @@ from envs.integrators import Physics
 
 with contextlib.redirect_stdout(io.StringIO()):  # MJX prints there that warp, which is optional, is not installed
     from mujoco import mjx
+
+    from envs.floor import FloorDynamics
 
 
 WARP_ENVS = 8192  # environments that warp's contact array has room for
@@ -35,10 +38,18 @@ class MjxTask:
     discrete = False
     max_envs: int | None = None
 
-    def __init__(self, mj_model: mujoco.MjModel, frame_skip: int, impl: str = "jax", midpoint: bool = False) -> None:
+    def __init__(
+        self,
+        mj_model: mujoco.MjModel,
+        frame_skip: int,
+        impl: str = "jax",
+        integrator: integrators.Integrator | None = None,
+        on_floor: bool = False,
+    ) -> None:
         """A control step is `frame_skip` physics steps of `mj_model`; `impl` is MJX's backend, jax or warp.
 
-        With `midpoint` they are taken by `integrators.midpoint`, in place of the model's own integrator.
+        They are taken by `integrator`, by default the model's own. With `on_floor` and jax, our own dynamics of robots that
+        touch only the floor replace MJX's, and `integrator` is Euler's method by default.
 
         Raises:
           UnknownTask: if warp is wanted but not installed.
@@ -59,11 +70,13 @@ class MjxTask:
             self._model = self._model.tree_replace({"opt._impl.warn_overflow": 0})
         else:
             self._template = mjx.make_data(mj_model, impl=impl)
-        self._integrator: integrators.Integrator | None = None  # MJX's own
-        if midpoint:
-            self._integrator = integrators.midpoint
+        self._forward: Callable[[mjx.Model, mjx.Data], mjx.Data] = mjx.forward
+        if on_floor and impl == "jax":
+            self._forward = FloorDynamics(mj_model)
+            integrator = integrator or integrators.euler
         elif impl == "jax" and mj_model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4:
-            self._integrator = integrators.runge_kutta
+            integrator = integrators.runge_kutta
+        self._integrator = integrator  # None: MJX's own
 
     def init_physics(self, qpos: jax.Array, qvel: jax.Array) -> Physics:
         """Returns the state at rest of the solver with positions `qpos` [nq] and velocities `qvel` [nv]."""
@@ -87,7 +100,7 @@ class MjxTask:
             return start.replace(qpos=physics.qpos, qvel=physics.qvel, qacc_warmstart=physics.qacc_warmstart)
 
         def forward(physics: Physics) -> tuple[jax.Array, Any]:
-            data = mjx.forward(model, load(physics))
+            data = self._forward(model, load(physics))
             return data.qacc, self.observe_data(model, data)
 
         def substep(carry: tuple[Physics, Any], _: None) -> tuple[tuple[Physics, Any], None]:

@@ -18,16 +18,24 @@ from train.config import TrainConfig
 from train.files import replacing
 
 
+# For XLA on CPUs; accelerators do not notice them. The figures are in docs/decisions.md.
+CPU_FLAGS = {
+    # On machines of few cores, XLA's threads can wait for each other for ever inside a batched MJX program; not with this.
+    "xla_cpu_multi_thread_eigen": "false",
+    # Batched physics is made of thousands of small operations, which these two do more slowly than plain code.
+    "xla_cpu_experimental_ynn_fusion_type": "",
+    "xla_cpu_use_fusion_emitters": "false",
+}
+
+
 def start_jax() -> None:
     """Sets JAX up for a program; must come before its first computation.
 
     Compiled programs are kept on the disk between processes, unless the user has chosen a place for them already.
     """
-    # On machines of few cores, XLA's CPU threads can wait for each other for ever inside a batched MJX program; with
-    # this flag they do not, and the programs here are no slower (docs/decisions.md). Accelerators do not notice it.
     flags = os.environ.get("XLA_FLAGS", "")
-    if "xla_cpu_multi_thread_eigen" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+    chosen = [f"--{name}={value}" for name, value in CPU_FLAGS.items() if name not in flags]
+    os.environ["XLA_FLAGS"] = " ".join([*flags.split(), *chosen])
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "awr_mjx" / "jax"
         jax.config.update("jax_compilation_cache_dir", str(cache))
