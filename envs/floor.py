@@ -1,8 +1,8 @@
 """Forward dynamics of a robot that touches nothing but the floor, for the fast physics: `FloorDynamics`.
 
-MJX gives what does not hang on constraints (kinematics, inertia, smooth forces, which points touch). The constraint rows and the
-solver, where MJX spends most of its time on small robots, are here: MuJoCo's own model of contact (its documentation,
-"Computation"), the same minimum, less arithmetic. `tests/test_floor.py` holds both against each other.
+MJX gives what does not hang on constraints (kinematics, inertia, smooth forces, which points touch). The constraints'
+rows and their solver, where MJX spends most of its time on small robots, are here: MuJoCo's own model of contact (its
+documentation, "Computation"), the same minimum, less arithmetic. `tests/test_floor.py` holds both against each other.
 """
 
 import jax
@@ -34,7 +34,10 @@ class Rows:
 
 
 class FloorDynamics:
-    """`mjx.forward` for models whose only constraints are hinge limits and contacts with the world."""
+    """`mjx.forward` for models whose only constraints are hinge limits and contacts with the world.
+
+    Where the model has Euler's method damp joints implicitly, accelerations are those that it integrates.
+    """
 
     def __init__(self, mj_model: mujoco.MjModel) -> None:
         """Takes what does not change from the model.
@@ -60,6 +63,9 @@ class FloorDynamics:
                 raise NotImplementedError(f"FloorDynamics: {what}")
         self._mj = m
         self._limited = np.flatnonzero(m.jnt_limited)
+        self._implicit = None  # what implicit damping adds to the inertia in Euler's method
+        if not m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_EULERDAMP:
+            self._implicit = np.diag(m.opt.timestep * m.dof_damping).astype(np.float32)
         self._dof, self._qpos = m.jnt_dofadr[self._limited], m.jnt_qposadr[self._limited]
         self._moves = np.zeros((m.nbody, m.nv), np.float32)  # 1 where a joint coordinate moves a body
         for body in range(1, m.nbody):
@@ -78,7 +84,11 @@ class FloorDynamics:
         data = mjx.fwd_actuation(model, mjx.fwd_velocity(model, data))
         smooth = data.qfrc_passive - data.qfrc_bias + data.qfrc_actuator
         rows = self.rows(model, data)
-        qacc, force = self.solve(rows, mjx.full_m(model, data), smooth, data.qacc_warmstart)
+        inertia = mjx.full_m(model, data)
+        qacc, force = self.solve(rows, inertia, smooth, data.qacc_warmstart)
+        if self._implicit is not None:  # the step's mean of damping that falls with the velocity
+            damped = jax.scipy.linalg.cho_factor(inertia + self._implicit)
+            qacc = jax.scipy.linalg.cho_solve(damped, inertia @ qacc)
         return data.tree_replace({"qacc": qacc, "qfrc_smooth": smooth, "_impl.efc_force": force})
 
     def rows(self, model: mjx.Model, data: mjx.Data) -> Rows:
@@ -121,7 +131,7 @@ class FloorDynamics:
     def _impedance(
         self, solref: jax.Array, solimp: jax.Array, distance: jax.Array, inverse_weight: jax.Array, speed: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        """Returns (weight [n], target [n, k]) of constraints n; `speed` [n, k] is along their rows, distance > 0 is free."""
+        """Returns (weight [n], target [n, k]) of n constraints of k rows of `speed` [n, k]; `distance` > 0 is free."""
         time = jnp.maximum(solref[:, 0], 2 * self._mj.opt.timestep)
         low, high = (jnp.clip(solimp[:, i], LEAST, MOST) for i in (0, 1))
         x = jnp.minimum(jnp.abs(distance) / solimp[:, 2], 1.0)
@@ -173,8 +183,8 @@ class FloorDynamics:
     ) -> jax.Array:
         """Returns the length [] along a direction where the cost is least, after `opt.ls_iterations` steps.
 
-        The cost's derivative, slope + length curvature + sum of weight moved min(0, excess + length moved), rises piece by
-        piece in straight lines: Newton's method finds its zero, kept between the best bounds so far.
+        The cost's derivative, slope + length curvature + sum of weight moved min(0, excess + length moved), rises piece
+        by piece in straight lines: Newton's method finds its zero, kept between the best bounds so far.
         """
         length, low, high = jnp.ones(()), jnp.zeros(()), jnp.full((), jnp.inf)
         for _ in range(self._mj.opt.ls_iterations):

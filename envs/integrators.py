@@ -46,18 +46,18 @@ def runge_kutta(mj_model: mujoco.MjModel, forward: Forward, physics: Physics, se
     still = jnp.zeros_like(physics.qvel)
 
     def stage(carry: tuple[Any, ...], numbers: tuple[jax.Array, jax.Array]) -> tuple[tuple[Any, ...], None]:
-        velocity, acceleration, warmstart, mean_velocity, mean_acceleration, _ = carry
-        ahead, weight = numbers
+        velocity, acceleration, mean_velocity, mean_acceleration, _ = carry
+        ahead, weight = numbers  # the first stage is not ahead, so that there `acceleration` only warms the solver
         qpos = integrate_positions(mj_model, physics.qpos, velocity, ahead * h)
         velocity = physics.qvel + ahead * h * acceleration
-        acceleration, seen = forward(Physics(qpos, velocity, warmstart))
+        acceleration, seen = forward(Physics(qpos, velocity, acceleration))
         mean_velocity += weight * velocity
         mean_acceleration += weight * acceleration
-        return (velocity, acceleration, acceleration, mean_velocity, mean_acceleration, seen), None
+        return (velocity, acceleration, mean_velocity, mean_acceleration, seen), None
 
     tableau = jnp.array([0, 0.5, 0.5, 1], jnp.float32), jnp.array([1, 2, 2, 1], jnp.float32) / 6
-    start = (still, still, physics.qacc_warmstart, still, still, seen)
-    (_, last, _, velocity, acceleration, seen), _ = jax.lax.scan(stage, start, tableau)
+    start = (still, physics.qacc_warmstart, still, still, seen)
+    (_, last, velocity, acceleration, seen), _ = jax.lax.scan(stage, start, tableau)
     qpos = integrate_positions(mj_model, physics.qpos, velocity, h)
     return Physics(qpos, physics.qvel + h * acceleration, last), seen
 

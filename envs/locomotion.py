@@ -93,6 +93,7 @@ class HalfCheetah(GymTask):
         touching=("torso", "head", "bthigh", "bshin", "bfoot", "fthigh", "fshin", "ffoot"),
         iterations=3,
         ls_iterations=6,
+        implicit_damping=True,
     )
     total_mass = 14.0
     control_weight = 0.1

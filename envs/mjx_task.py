@@ -48,8 +48,8 @@ class MjxTask:
     ) -> None:
         """A control step is `frame_skip` physics steps of `mj_model`; `impl` is MJX's backend, jax or warp.
 
-        They are taken by `integrator`, by default the model's own. With `on_floor` and jax, our own dynamics of robots that
-        touch only the floor replace MJX's, and `integrator` is Euler's method by default.
+        They are taken by `integrator`, by default the model's own. With `on_floor` and jax, our own dynamics of robots
+        that touch only the floor replace MJX's, and `integrator` is Euler's method by default.
 
         Raises:
           UnknownTask: if warp is wanted but not installed.

@@ -17,8 +17,7 @@ ASSETS = pathlib.Path(__file__).parent / "assets"
 class Fast:
     """How the fast physics of a task differs from the exact one; what each costs in fidelity is in docs/decisions.md.
 
-    It integrates with Euler's method, without implicit joint damping (which would factorise a matrix per step), or with
-    `envs.integrators.midpoint`.
+    It integrates with Euler's method or with `envs.integrators.midpoint`.
 
     Attributes:
       timestep: seconds per physics step.
@@ -27,6 +26,7 @@ class Fast:
       ls_iterations: of its line search.
       time_constant: seconds in which joint limits and contacts give way; None leaves the model's.
       midpoint: integrate with the midpoint method.
+      implicit_damping: of the joints, in Euler's method; factorises one more matrix per step.
       contacts: the most contacts at once, the deepest ones; None for all. MJX alone looks at this, not CPU MuJoCo.
     """
 
@@ -36,6 +36,7 @@ class Fast:
     ls_iterations: int = 4
     time_constant: float | None = None
     midpoint: bool = False
+    implicit_damping: bool = False
     contacts: int | None = None
 
 
@@ -55,7 +56,8 @@ def fast(asset: str, settings: Fast) -> mujoco.MjModel:
     model = spec.compile()
     model.opt.timestep = settings.timestep
     model.opt.integrator = mujoco.mjtIntegrator.mjINT_EULER
-    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_EULERDAMP
+    if not settings.implicit_damping:
+        model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_EULERDAMP
     model.opt.iterations, model.opt.ls_iterations = settings.iterations, settings.ls_iterations
     if settings.time_constant is not None:
         model.jnt_solref[:, 0] = model.geom_solref[:, 0] = settings.time_constant

@@ -102,5 +102,6 @@ def test_a_model_with_other_constraints_is_refused() -> None:
 
 TWO_BALLS = """
 <mujoco><worldbody><geom type="plane" size="0 0 1"/>
-<body><freejoint/><geom type="sphere" size=".1"/></body><body pos="1 0 0"><freejoint/><geom type="sphere" size=".1"/></body>
+<body><freejoint/><geom type="sphere" size=".1"/></body>
+<body pos="1 0 0"><freejoint/><geom type="sphere" size=".1"/></body>
 </worldbody></mujoco>"""

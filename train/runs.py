@@ -17,10 +17,9 @@ from train import config as settings
 from train.config import TrainConfig
 from train.files import replacing
 
-
 # For XLA on CPUs; accelerators do not notice them. The figures are in docs/decisions.md.
 CPU_FLAGS = {
-    # On machines of few cores, XLA's threads can wait for each other for ever inside a batched MJX program; not with this.
+    # On machines of few cores, XLA's threads can wait for each other for ever in a batched MJX program; not with this.
     "xla_cpu_multi_thread_eigen": "false",
     # Batched physics is made of thousands of small operations, which these two do more slowly than plain code.
     "xla_cpu_experimental_ynn_fusion_type": "",

@@ -101,6 +101,8 @@ def variants(name: str) -> list[Variant]:
     ladder.append(Variant("fast at half the timestep", change(fast, timestep=fast.timestep / 2)))
     other = "Euler" if fast.midpoint else "midpoint"
     ladder.append(Variant(f"fast with {other}", change(fast, midpoint=not fast.midpoint)))
+    damping = change(fast, implicit_damping=not fast.implicit_damping)
+    ladder.append(Variant(f"fast {'with' if damping.implicit_damping else 'without'} implicit joint damping", damping))
     # What one task does not change has no row of its own.
     first: dict[tuple[Fast | None, bool], Variant] = {}
     for variant in ladder:
