@@ -48,12 +48,13 @@ class FloorDynamics:
         m = mj_model
         solimp = np.concatenate([m.jnt_solimp, m.geom_solimp])
         solref = np.concatenate([m.jnt_solref, m.geom_solref])
+        floor = (m.geom_bodyid == 0) & (m.geom_conaffinity != 0)
         unmet = {
             "equalities, tendons or friction losses": m.neq or m.ntendon or m.dof_frictionloss.any(),
             "a limited ball joint": (m.jnt_limited & (m.jnt_type == mujoco.mjtJoint.mjJNT_BALL)).any(),
             "geoms that meet on moving bodies": (m.geom_conaffinity[m.geom_bodyid > 0] != 0).any() or m.npair,
-            "contacts of another dimension than 3": (m.geom_condim[m.geom_bodyid == 0] != 3).any()
-            or (m.geom_condim > 3).any(),
+            "a floor that is not a plane": (m.geom_type[floor] != mujoco.mjtGeom.mjGEOM_PLANE).any(),
+            "contacts of another dimension than 3": (m.geom_condim[floor] != 3).any() or (m.geom_condim > 3).any(),
             "elliptic friction cones": m.opt.cone != mujoco.mjtCone.mjCONE_PYRAMIDAL,
             "another solimp midpoint or power than 0.5, 2": (solimp[:, 3:] != (0.5, 2)).any(),
             "a solref that is not (time constant, damping ratio)": (solref <= 0).any(),

@@ -51,6 +51,23 @@ def test_the_minimum_is_mjxs(name: str) -> None:
     assert (np.abs(expected[2]).max(axis=1) > 0).mean() > 0.3
 
 
+def test_a_control_step_is_cpu_mujocos() -> None:
+    """HalfCheetah's fast model, with Euler's method and implicit damping, against `mj_step` with a converged solver."""
+    env, physics, ctrl = states("halfcheetah")
+    after = jax.jit(jax.vmap(lambda p, c: env.step_physics(p, c)[0]))(physics, ctrl)
+    model = env.mj_model.__copy__()
+    model.opt.iterations = 50
+    data, errors = mujoco.MjData(model), []
+    for i in range(STATES):
+        data.qpos[:], data.qvel[:], data.ctrl[:] = physics.qpos[i], physics.qvel[i], ctrl[i]
+        data.qacc_warmstart[:] = physics.qacc_warmstart[i]
+        for _ in range(env.frame_skip):
+            mujoco.mj_step(model, data)
+        errors.append(np.abs(data.qvel - after.qvel[i]).max())
+    assert np.median(errors) < 2e-5
+    assert np.max(errors) < 2e-2  # m/s and rad/s, where three iterations are not enough
+
+
 def test_few_iterations_end_near_the_minimum() -> None:
     """Ant's three iterations leave at most a tenth of the states more than 5 % from the accelerations of a hundred."""
     env, physics, ctrl = states("ant")

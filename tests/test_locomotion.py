@@ -41,17 +41,18 @@ TOLERANCE = {
     "walker2d": (1e-5, 5e-4, 0, 1e-4),
     "halfcheetah": (1e-5, 5e-4, 0, 1e-4),
     "ant": (2e-5, 1e-3, 1e-3, 1e-4),
+    "humanoid": (1e-5, 5e-4, 5e-2, 1e-4),
 }
 
 
 @pytest.mark.parametrize("name", TOLERANCE)
 def test_one_step_of_the_exact_physics_is_gymnasiums(name):
-    """Humanoid takes minutes to compile: python -m docs.studies.one_step --env humanoid."""
     found = one_step.compare(name, None, 200, frictionless=name == "ant")
     positions, velocities, rest, reward = TOLERANCE[name]
     for part, bound in (("positions", positions), ("velocities", velocities), ("rest", rest)):
         if part in found.parts:
-            assert np.median(found.parts[part].max(axis=1)) < 2e-5, part
+            half = 1e-4 if (name, part) == ("humanoid", "rest") else 2e-5  # its forces are thousands of newtons
+            assert np.median(found.parts[part].max(axis=1)) < half, part
             assert found.parts[part].max() < bound, part
     for term, error in found.terms.items():
         assert error.max() < reward, term

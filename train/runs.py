@@ -21,9 +21,8 @@ from train.files import replacing
 CPU_FLAGS = {
     # On machines of few cores, XLA's threads can wait for each other for ever in a batched MJX program; not with this.
     "xla_cpu_multi_thread_eigen": "false",
-    # Batched physics is made of thousands of small operations, which these two do more slowly than plain code.
+    # Batched physics is made of thousands of small operations, for which YNN's kernels are far slower than plain code.
     "xla_cpu_experimental_ynn_fusion_type": "",
-    "xla_cpu_use_fusion_emitters": "false",
 }
 
 

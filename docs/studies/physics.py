@@ -80,7 +80,7 @@ def variants(name: str) -> list[Variant]:
     fast, exact = TASKS[name].fast, models.exact(TASKS[name].asset)
     change = dataclasses.replace
     timestep = float(exact.opt.timestep)
-    pairs = Fast(timestep, fast.touching, *CONVERGED)
+    pairs = Fast(timestep, fast.touching, *CONVERGED, implicit_damping=fast.implicit_damping)
     slow = change(fast, iterations=CONVERGED[0], ls_iterations=CONVERGED[1])
     stiff = change(slow, time_constant=None)
     runge_kutta = exact.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4
