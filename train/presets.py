@@ -77,6 +77,7 @@ _add(
         num_envs=64,
         num_steps=200_000,
         epoch_iterations=5,
-        awr=AwrConfig(rollout_steps=32, buffer_blocks=4, batch_size=512, policy_lr=1e-3),
+        # At 1e-3 the policy falls now and then after it has solved the task (1 of 80 evaluations, 8 seeds; here none).
+        awr=AwrConfig(rollout_steps=32, buffer_blocks=4, batch_size=512, policy_lr=5e-4),
     )
 )
