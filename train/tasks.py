@@ -4,7 +4,7 @@ import importlib
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 
 from envs import registry
 from envs.base import Env, UnknownTask
@@ -22,7 +22,7 @@ def show_tasks() -> None:
             left_out += [f"{family}/{name}" for name in tasks.names() if tasks.fetches(name)]
         except UnknownTask as missing:
             notes.append(str(missing))
-    table = Table("task", "observation", "action", "time limit", "control step", "source")
+    table = Table(Column("task", no_wrap=True), "observation", "action", "time limit", "control step", "source")
     for name, source in track(found, "building every task once", transient=True):
         try:
             env = registry.make(name)
@@ -33,7 +33,8 @@ def show_tasks() -> None:
             limit, step = f"{env.episode_length} steps", f"{env.dt:.4g} s"
             table.add_row(name, str(env.observation_size), _action(env), limit, step, source)
     console = Console()
-    console.width = max(console.width, 100)  # whole names also where the output is no terminal
+    if not console.is_terminal:
+        console.width = 160  # whole names for whoever reads a pipe
     console.print(table)
     if left_out:
         notes.append(f"These fetch their models when first used: {', '.join(left_out)}")
