@@ -31,7 +31,7 @@ class Ant(GymTask):
         touching=("front_left_shin_geom", "front_right_shin_geom", "back_left_shin_geom", "back_right_shin_geom"),
         contacts=4,
         iterations=3,
-        ls_iterations=6,
+        ls_iterations=4,
         time_constant=0.03,
     )
     floor_directions = 2

@@ -42,6 +42,7 @@ def test_a_check_sees_what_is_wrong(task: registry.Env, broken: bool, stale: boo
     found = check.check(task, num_envs=64, steps=100)
     assert found["ends"] > 64 and (found["broken"] > 0) == broken
     assert (found["stale"] > check.STALE * found["ends"]) == stale
+    assert (found["starts"] == 1) == stale
 
 
 def test_a_check_of_a_task_that_is_not_there_fails_and_goes_on() -> None:
