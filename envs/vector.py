@@ -5,13 +5,15 @@ environment stays as it is for one more row, so the next observation is the true
 ignored, the environment is reset, and the row is not valid. The successor of every valid row is simply the next row.
 """
 
+import traceback
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from envs.base import Env
+from envs.base import Env, State
 
 POOL_SHARE = 4  # the pool holds N / 4 reset states; a quarter of them is re-drawn per `refresh`
 POOL_MIN = 64
@@ -199,21 +201,21 @@ def check_task(env: Env) -> None:
     """Finds out, before anything long starts, whether `env` keeps the protocol of `envs.base`.
 
     Raises:
-      BrokenTask: for wrong shapes or types, a step whose state is built differently from a reset's, or a reset with a
-        number that is not finite.
+      BrokenTask: for an exception, wrong shapes or types, a step whose state is built differently from a reset's, or a
+        reset with a number that is not finite.
     """
     missing = [name for name in (*Env.__annotations__, "reset", "step") if not hasattr(env, name)]
     if missing:
         raise BrokenTask(f"broken task: {type(env).__name__} has no {', '.join(sorted(missing))}")
     key = jax.random.key(0)
-    reset = jax.eval_shape(lambda k: strong(env.reset(k)), key)
+    reset = _shapes("reset", env.reset, key)
     shape = () if env.discrete else (env.action_size,)
     action = jax.ShapeDtypeStruct(shape, jnp.int32 if env.discrete else jnp.float32)
     for name, want in (("obs", (env.observation_size,)), ("reward", ()), ("done", ())):
         got = getattr(reset, name)
         if got.shape != want or got.dtype != jnp.float32:
             raise BrokenTask(f"broken task: reset gives {name} {got.dtype}{list(got.shape)}, not float32{list(want)}")
-    stepped = jax.eval_shape(lambda s, a: strong(env.step(s, a)), reset, action)
+    stepped = _shapes("step", env.step, reset, action)
     before, after = jax.tree.flatten_with_path(reset)[0], jax.tree.flatten_with_path(stepped)[0]
     if [p for p, _ in before] != [p for p, _ in after]:
         raise BrokenTask("broken task: the state that step gives has other fields than the one that reset gives")
@@ -225,3 +227,14 @@ def check_task(env: Env) -> None:
     drawn = strong(jax.jit(jax.vmap(env.reset))(jax.random.split(key, 64)))
     if not bool(sound(drawn).any()):
         raise BrokenTask(f"broken task: every reset of 64 gives a number that is not finite or beyond {LIMIT:g}")
+
+
+def _shapes(name: str, function: Callable[..., State], *args: Any) -> State:
+    """Returns the shapes and types that a task's function gives; its exceptions as one line that says where."""
+    try:
+        return jax.eval_shape(lambda *a: strong(function(*a)), *args)
+    except Exception as error:  # of whatever kind somebody else's code raises
+        frames = traceback.extract_tb(error.__traceback__)
+        where = [f"{frame.filename}:{frame.lineno}" for frame in frames if "/jax/" not in frame.filename][-1]
+        message = " ".join(str(error).split())
+        raise BrokenTask(f"broken task: {name} raises {type(error).__name__}: {message} ({where})") from error

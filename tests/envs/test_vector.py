@@ -227,16 +227,22 @@ class OtherType(Walk):
         return stepped.replace(done=stepped.done > 0)  # type: ignore[attr-defined, no-any-return]
 
 
+class Raises(Walk):
+    def step(self, state: State, action: jax.Array) -> State:
+        raise KeyError("friction\nand more")
+
+
 @pytest.mark.parametrize(
     ("task", "message"),
     [
+        (Raises(), r"step raises KeyError: .*\(.*test_vector.py:\d+\)"),
         (WrongObservation(), r"reset gives obs float32\[3\], not float32\[4\]"),
         (WrongReward(), r"reset gives reward float32\[1\], not float32\[\]"),
         (OtherFields(), "the state that step gives has other fields than the one that reset gives"),
         (OtherType(), r"state.done is float32\[\] after reset, bool\[\] after step"),
         (Broken(resets=1.0), "every reset of 64 gives a number that is not finite"),
     ],
-    ids=["observation", "reward", "fields", "type", "resets"],
+    ids=["exception", "observation", "reward", "fields", "type", "resets"],
 )
 def test_a_broken_task_is_refused_in_one_line(task: Env, message: str) -> None:
     with pytest.raises(BrokenTask, match="^broken task: " + message) as caught:
