@@ -19,7 +19,7 @@ from train.files import replacing
 
 # For XLA on CPUs; accelerators do not notice them. The figures are in docs/decisions.md.
 CPU_FLAGS = {
-    # On machines of few cores, XLA's threads can wait for each other for ever in MJX's batched solver; seldom with this.
+    # On few cores, XLA's threads can wait for each other for ever in MJX's batched solver; rarely with this.
     "xla_cpu_multi_thread_eigen": "false",
     # Batched physics is made of thousands of small operations, for which YNN's kernels are far slower than plain code.
     "xla_cpu_experimental_ynn_fusion_type": "",
