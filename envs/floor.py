@@ -65,7 +65,7 @@ class FloorDynamics:
             if found:
                 raise NotImplementedError(f"FloorDynamics: {what}")
         self._mj = m
-        self._solve = LimbSolver(m)
+        self._solve_linear = LimbSolver(m)
         self._limited = np.flatnonzero(m.jnt_limited)
         self._implicit = None  # what implicit damping adds to the inertia in Euler's method
         if not m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_EULERDAMP:
@@ -93,7 +93,7 @@ class FloorDynamics:
         inertia = mjx.full_m(model, data)
         qacc, force = self.solve(rows, inertia, smooth, data.qacc_warmstart)
         if self._implicit is not None:  # the step's mean of damping that falls with the velocity
-            qacc = self._solve(inertia + self._implicit, inertia @ qacc)
+            qacc = self._solve_linear(inertia + self._implicit, inertia @ qacc)
         return data.tree_replace({"qacc": qacc, "qfrc_smooth": smooth, "_impl.efc_force": force})
 
     def rows(self, model: mjx.Model, data: mjx.Data) -> Rows:
@@ -176,7 +176,7 @@ class FloorDynamics:
             gradient = unbalanced + back(pushing * excess)
             hessian = (rows.jacobian.T * pushing[limits:]) @ rows.jacobian
             hessian += inertia + jnp.eye(self._mj.nv) * spread(pushing[:limits])
-            direction = -self._solve(hessian, gradient)
+            direction = -self._solve_linear(hessian, gradient)
             moved, gained = along(direction), inertia @ direction
             slope, curvature = direction @ unbalanced, direction @ gained
             length = self._line_search(slope, curvature, rows.weight, excess, moved)
