@@ -28,6 +28,7 @@ class TaskOptions:
 
 
 _FACTORIES: dict[str, tuple[Callable[..., Env], str]] = {}
+_WITHOUT_LAPACK = {"cartpole", "ant", "halfcheetah", "hopper", "walker2d", "humanoid"}  # with fast physics on jax
 # Families of tasks that other packages bring: prefix -> (module with `names()` and `make(name, **options)`).
 FAMILIES = {"brax": "envs.brax_tasks", "playground": "envs.playground_tasks"}
 
@@ -48,6 +49,11 @@ def names() -> list[str]:
 def source(name: str) -> str:
     """Returns in a few words where the rules of registered task `name` are from."""
     return _FACTORIES[name][1]
+
+
+def calls_lapack(name: str, options: TaskOptions) -> bool:
+    """Returns whether task `name` may factorise matrices in LAPACK, as MJX's solver and other packages' tasks do."""
+    return name not in _WITHOUT_LAPACK or options.physics != "fast" or options.impl != "jax"
 
 
 def make(name: str, options: TaskOptions | None = None) -> Env:

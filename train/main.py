@@ -94,7 +94,7 @@ def main() -> int:
     run = command.resume or command.run_dir or RUNS / name
     if command.resume is None and run.exists():
         raise UserError(f"{run} exists already: go on with --resume {run}, or choose another --run_dir")
-    runs.start_jax()
+    runs.start_jax(registry.calls_lapack(config.env, config.task))
     env = registry.make(config.env, config.task)
     check_task(env)
     loop = Loop(env, config.awr, config.num_envs, config.epoch_iterations)

@@ -19,18 +19,27 @@ from train.files import replacing
 
 # For XLA on CPUs; accelerators do not notice them. The figures are in docs/decisions.md.
 CPU_FLAGS = {
-    # On few cores, XLA's threads can wait for each other for ever in MJX's batched solver; rarely with this.
+    # Batched physics has no matrix products that are worth splitting.
     "xla_cpu_multi_thread_eigen": "false",
     # Batched physics is made of thousands of small operations, for which YNN's kernels are far slower than plain code.
     "xla_cpu_experimental_ynn_fusion_type": "",
 }
 
 
-def start_jax() -> None:
+FEW_CORES = 8  # a program has been seen to hang on 2
+
+
+def start_jax(lapack: bool = True) -> None:
     """Sets JAX up for a program; must come before its first computation.
 
-    Compiled programs are kept on the disk between processes, unless the user has chosen a place for them already.
+    Compiled programs are kept on the disk between processes, unless the user has chosen a place for them already. Where
+    `lapack` may be called and cores are few, XLA gets one thread, unless the user has set `PJRT_NPROC`: on CPUs it splits a
+    batch of factorisations among its threads and waits for the parts. When as many of them wait as there are threads,
+    all wait for ever (docs/decisions.md). A lone thread does the parts itself.
     """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if lapack and cores < FEW_CORES:
+        os.environ.setdefault("PJRT_NPROC", "1")
     flags = os.environ.get("XLA_FLAGS", "")
     chosen = [f"--{name}={value}" for name, value in CPU_FLAGS.items() if name not in flags]
     os.environ["XLA_FLAGS"] = " ".join([*flags.split(), *chosen])

@@ -149,7 +149,7 @@ def main(args: list[str]) -> int:
         raise UserError("num_envs and repeats must be positive numbers")
     if config.samples < 0 or any(config.samples % count for count in config.num_envs):
         raise UserError(f"samples must be a multiple of every number of environments, not {config.samples}")
-    runs.start_jax()
+    runs.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()))
     env = registry.make(config.env)
     awr = preset(config.env).awr
     results = []
