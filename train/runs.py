@@ -32,10 +32,11 @@ FEW_CORES = 8  # a program has been seen to hang on 2
 def start_jax(lapack: bool = True) -> None:
     """Sets JAX up for a program; must come before its first computation.
 
-    Compiled programs are kept on the disk between processes, unless the user has chosen a place for them already. Where
-    `lapack` may be called and cores are few, XLA gets one thread, unless the user has set `PJRT_NPROC`: on CPUs it splits a
-    batch of factorisations among its threads and waits for the parts. When as many of them wait as there are threads,
-    all wait for ever (docs/decisions.md). A lone thread does the parts itself.
+    Compiled programs are kept on the disk between processes, unless the user has chosen a place for them already.
+
+    Where `lapack` may be called and cores are few, XLA gets one thread, unless the user has set `PJRT_NPROC`. On CPUs
+    it splits a batch of factorisations among its threads and waits for the parts. When as many of them wait as there
+    are threads, all wait for ever (docs/decisions.md). A lone thread does the parts itself.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if lapack and cores < FEW_CORES:
