@@ -25,44 +25,42 @@ class Physics:
 
 
 Forward = Callable[[Physics], tuple[jax.Array, Any]]
-Integrator = Callable[[mujoco.MjModel, Forward, Physics, Any], tuple[Physics, Any]]
+Integrator = Callable[[mujoco.MjModel, Forward, Physics], tuple[Physics, Any]]
 
 
-def runge_kutta(mj_model: mujoco.MjModel, forward: Forward, physics: Physics, seen: Any) -> tuple[Physics, Any]:
+def runge_kutta(mj_model: mujoco.MjModel, forward: Forward, physics: Physics) -> tuple[Physics, Any]:
     """One step of the classic fourth-order Runge-Kutta method: what `mjx.step` does, in a third of the compile time.
 
-    MJX writes the dynamics out once per stage; here they stand once, in a scan over the four stages.
+    MJX writes the dynamics out once per stage; here they stand once, in a scan over the four stages. What the scan
+    carries differs between environments from the start, or `jax.vmap` would go through the dynamics a second time.
 
     Args:
       mj_model: the model, for its joints and its timestep.
       forward: gives (accelerations [nv], what is seen [...]) of a state.
       physics: the state before the step.
-      seen: arrays [...] of the shapes that `forward` gives; those of the last evaluation replace them.
 
     Returns:
       The state after the step, and what the last evaluation showed.
     """
     h = float(mj_model.opt.timestep)
-    still = jnp.zeros_like(physics.qvel)
+    ahead = jnp.array([0, 0.5, 0.5, 1], jnp.float32) * h
+    weights = jnp.array([1, 2, 2, 1], jnp.float32) / 6
 
-    def stage(carry: tuple[Any, ...], numbers: tuple[jax.Array, jax.Array]) -> tuple[tuple[Any, ...], None]:
-        velocity, acceleration, mean_velocity, mean_acceleration, _ = carry
-        ahead, weight = numbers  # the first stage is not ahead, so that there `acceleration` only warms the solver
-        qpos = integrate_positions(mj_model, physics.qpos, velocity, ahead * h)
-        velocity = physics.qvel + ahead * h * acceleration
+    def stage(carry: tuple[jax.Array, jax.Array], ahead: jax.Array) -> tuple[tuple[jax.Array, jax.Array], Any]:
+        velocity, acceleration = carry  # of the stage before; the first is not ahead, so that they only warm the solver
+        qpos = integrate_positions(mj_model, physics.qpos, velocity, ahead)
+        velocity = physics.qvel + ahead * acceleration
         acceleration, seen = forward(Physics(qpos, velocity, acceleration))
-        mean_velocity += weight * velocity
-        mean_acceleration += weight * acceleration
-        return (velocity, acceleration, mean_velocity, mean_acceleration, seen), None
+        return (velocity, acceleration), (velocity, acceleration, seen)
 
-    tableau = jnp.array([0, 0.5, 0.5, 1], jnp.float32), jnp.array([1, 2, 2, 1], jnp.float32) / 6
-    start = (still, physics.qacc_warmstart, still, still, seen)
-    (_, last, velocity, acceleration, seen), _ = jax.lax.scan(stage, start, tableau)
-    qpos = integrate_positions(mj_model, physics.qpos, velocity, h)
-    return Physics(qpos, physics.qvel + h * acceleration, last), seen
+    start = (physics.qvel, physics.qacc_warmstart)
+    (_, last), (velocities, accelerations, seen) = jax.lax.scan(stage, start, ahead)
+    qpos = integrate_positions(mj_model, physics.qpos, weights @ velocities, h)
+    qvel = physics.qvel + h * (weights @ accelerations)
+    return Physics(qpos, qvel, last), jax.tree.map(lambda x: x[-1], seen)
 
 
-def euler(mj_model: mujoco.MjModel, forward: Forward, physics: Physics, seen: Any) -> tuple[Physics, Any]:
+def euler(mj_model: mujoco.MjModel, forward: Forward, physics: Physics) -> tuple[Physics, Any]:
     """One step of MuJoCo's Euler method without implicit damping: positions move with the new velocities.
 
     Arguments and results are those of `runge_kutta`.
@@ -73,7 +71,7 @@ def euler(mj_model: mujoco.MjModel, forward: Forward, physics: Physics, seen: An
     return Physics(integrate_positions(mj_model, physics.qpos, qvel, h), qvel, acceleration), seen
 
 
-def midpoint(mj_model: mujoco.MjModel, forward: Forward, physics: Physics, seen: Any) -> tuple[Physics, Any]:
+def midpoint(mj_model: mujoco.MjModel, forward: Forward, physics: Physics) -> tuple[Physics, Any]:
     """One step that evaluates the dynamics once, half a step ahead: of second order, where MuJoCo's Euler is of first.
 
     Positions drift for half a step, velocities change by the acceleration there, positions drift for the other half.

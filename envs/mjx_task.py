@@ -103,15 +103,14 @@ class MjxTask:
             data = self._forward(model, load(physics))
             return data.qacc, self.observe_data(model, data)
 
-        def substep(carry: tuple[Physics, Any], _: None) -> tuple[tuple[Physics, Any], None]:
+        def substep(physics: Physics, _: None) -> tuple[Physics, Any]:
             if self._integrator:
-                return self._integrator(self.mj_model, forward, *carry), None
-            data = mjx.step(model, load(carry[0]))
-            return (Physics(data.qpos, data.qvel, data.qacc_warmstart), self.observe_data(model, data)), None
+                return self._integrator(self.mj_model, forward, physics)
+            data = mjx.step(model, load(physics))
+            return Physics(data.qpos, data.qvel, data.qacc_warmstart), self.observe_data(model, data)
 
-        seen = jax.eval_shape(lambda: self.observe_data(model, start))
-        first = (physics, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), seen))
-        return jax.lax.scan(substep, first, None, length=self.frame_skip)[0]
+        physics, seen = jax.lax.scan(substep, physics, None, length=self.frame_skip)
+        return physics, jax.tree.map(lambda x: x[-1], seen)
 
     def observe_data(self, model: mjx.Model, data: mjx.Data) -> Any:
         """Returns whatever the task needs of `data` besides positions and velocities, a pytree of arrays [...].
