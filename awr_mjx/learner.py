@@ -64,6 +64,11 @@ class Learner:
             policy, value, self._policy_tx.init(policy), self._value_tx.init(value), normalizer.init(obs.shape[-1])
         )
 
+    @property
+    def batch_share(self) -> int:
+        """Rows of a minibatch that this device draws from its share of the ring."""
+        return self.config.batch_size // reduce.devices()
+
     def observe(self, state: LearnerState, rows: replay.Rows) -> LearnerState:
         """Lets the normaliser see new `rows` [T, N, ...]."""
         seen = normalizer.update(state.normalizer, rows.obs, rows.valid, self.config.normalizer_steps)
@@ -140,7 +145,7 @@ class Learner:
             return losses.value_loss(prediction, batch.extra["target"] / self.value_scale, batch.valid)
 
         def draw(key: Array) -> replay.Batch:
-            return replay.sample(ring, key, self.config.batch_size, target=g)
+            return replay.sample(ring, key, self.batch_share, target=g)
 
         value, opt, mean_loss = regress(
             loss, self._value_tx, state.value, state.value_opt, draw, key, self.config.value_updates
@@ -159,7 +164,7 @@ class Learner:
             return losses.policy_loss(policy, batch.action, weight, batch.valid, config.bound_coef, config.logit_coef)
 
         def draw(key: Array) -> replay.Batch:
-            return replay.sample(ring, key, config.batch_size, weight=weights)
+            return replay.sample(ring, key, self.batch_share, weight=weights)
 
         policy, opt, mean_loss = regress(
             loss, self._policy_tx, state.policy, state.policy_opt, draw, key, config.policy_updates
@@ -203,8 +208,12 @@ def regress(
 
     def step(carry: tuple[Params, optax.OptState], key: Array) -> tuple[tuple[Params, optax.OptState], Array]:
         params, opt = carry
-        value, gradient = jax.value_and_grad(loss)(params, draw(key))
-        changes, opt = tx.update(reduce.mean_gradient(gradient), opt, params)
+        batch = draw(key)
+        with reduce.over(None):
+            found = jax.value_and_grad(loss)(params, batch)
+            rows = reduce.total(batch.valid.astype(jnp.float32))
+        value, gradient = reduce.weighted_mean(found, rows)
+        changes, opt = tx.update(gradient, opt, params)
         return (optax.apply_updates(params, changes), opt), value
 
     (params, opt), values = lax.scan(step, (params, opt), jax.random.split(key, updates))

@@ -125,7 +125,7 @@ def advantages_and_weights(
         "advantage_std": std,
         "beta": beta,
         "weight_mean": reduce.mean(weights, valid),
-        "weight_max": jnp.max(weights),  # the weights of invalid rows are 0
+        "weight_max": reduce.maximum(weights, jnp.ones_like(valid)),  # those of invalid rows are 0
         "weight_clipped": reduce.mean(clipped.astype(jnp.float32), valid),
         "effective_sample_share": effective_sample_share(weights, valid),
     }

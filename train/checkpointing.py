@@ -210,9 +210,9 @@ def _restore(run: pathlib.Path, step: int, want: dict[str, Any]) -> dict[str, An
                 f"the checkpoint {folder(run) / str(step)} is of another task or network size: "
                 f"{name} is {show(there)} there and {show(asked)} here"
             )
-    # Arrays go where this process computes, not to the device that saved them, which may not exist here.
+    # Arrays go where the template has them, not to the device that saved them, which may not exist here.
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    want = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), want)
+    want = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding or here), want)
     try:
         got = {}
         for name, tree in want.items():
@@ -269,7 +269,7 @@ def restore(run: pathlib.Path, template: TrainState) -> tuple[int, TrainState, l
         del want["ring"]
     step, items, warnings = _newest_sound(run, want, None)
     if "ring" not in items:
-        items["ring"] = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), template.ring)
+        items["ring"] = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype, device=x.sharding), template.ring)
         warnings.append("the checkpoint was saved without its replay ring, so this resume is not exact")
     return step, _state(items), warnings
 

@@ -26,6 +26,8 @@ class TrainConfig:
     """Env steps to train for, all environments together (rounded up to whole epochs)."""
     seed: int = 0
     """Everything random in a run follows from this."""
+    devices: int = 0
+    """Devices that share the environments evenly; 0: all there are. On CPUs each core is one."""
     epoch_iterations: int = 1
     """Iterations that run on the device between two looks from the host. More is faster for quick tasks."""
 
@@ -58,6 +60,11 @@ class TrainConfig:
         for name in ("num_envs", "num_steps", "epoch_iterations", "eval_envs", "keep", "num_evals"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name} must be a positive number, not {getattr(self, name)}")
+        if self.devices < 0:
+            raise UserError(f"devices must be a positive number, or 0 for all, not {self.devices}")
+        for name, count in (("num_envs", self.num_envs), ("batch_size", self.awr.batch_size)):
+            if self.devices and count % self.devices:
+                raise UserError(f"{name} {count} cannot be shared out evenly over {self.devices} devices: change one")
         if not 0 < self.checkpoint_seconds < float("inf"):
             raise UserError(f"checkpoint_seconds must be a positive number, not {self.checkpoint_seconds}")
         if not 0 <= self.seed < 2**32:

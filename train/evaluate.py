@@ -16,19 +16,22 @@ from envs.base import Env
 from envs.vector import all_finite, select, strong
 from train import cli
 from train.errors import UserError, run_program
+from train.loop import FIRST, SAME, share_out
 from train.runs import load_policy, start_jax, write_json
 
 Evaluator = Callable[[Any, Normalizer, jax.Array], tuple[jax.Array, jax.Array]]
 
 
-def make_evaluator(env: Env, learner: Learner, episodes: int) -> Evaluator:
+def make_evaluator(env: Env, learner: Learner, episodes: int, mesh: jax.sharding.Mesh | None = None) -> Evaluator:
     """A jitted function (policy parameters, normaliser, key) -> returns float32 [E], lengths int32 [E] of E episodes.
 
     All episodes start afresh, at once, and each is played to its own end: failure, time limit, or a number that is not
-    finite, which ends it where it is.
+    finite, which ends it where it is. The devices of `mesh`, if given, share them.
     """
 
-    def evaluate(policy: Any, stats: Normalizer, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def play(policy: Any, stats: Normalizer, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
+        count = keys.shape[0]
+
         def step(carry: tuple[Any, ...]) -> tuple[Any, ...]:
             time, state, alive, returns, lengths = carry
             action = learner.policy(policy, stats, state.obs).mode()
@@ -41,12 +44,20 @@ def make_evaluator(env: Env, learner: Learner, episodes: int) -> Evaluator:
         def unfinished(carry: tuple[Any, ...]) -> jax.Array:
             return (carry[0] < env.episode_length) & carry[2].any()
 
-        state = strong(jax.vmap(env.reset)(jax.random.split(key, episodes)))
-        start = (jnp.int32(0), state, jnp.ones(episodes, bool), jnp.zeros(episodes), jnp.zeros(episodes, jnp.int32))
+        state = strong(jax.vmap(env.reset)(keys))
+        start = (jnp.int32(0), state, jnp.ones(count, bool), jnp.zeros(count), jnp.zeros(count, jnp.int32))
         *_, returns, lengths = jax.lax.while_loop(unfinished, step, start)
         return returns, lengths
 
-    return jax.jit(evaluate)
+    program = share_out(play, mesh, (SAME, SAME, FIRST), (FIRST, FIRST)) if mesh else jax.jit(play)
+
+    def evaluate(policy: Any, stats: Normalizer, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        keys = jax.random.split(key, episodes)
+        if mesh:  # the devices play equally many; what is too many is not counted
+            keys = jnp.concatenate([keys, keys[: -episodes % mesh.size]])
+        return jax.tree.map(lambda x: x[:episodes], program(policy, stats, keys))
+
+    return evaluate
 
 
 @dataclasses.dataclass(frozen=True)

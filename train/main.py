@@ -94,11 +94,12 @@ def main() -> int:
     run = command.resume or command.run_dir or RUNS / name
     if command.resume is None and run.exists():
         raise UserError(f"{run} exists already: go on with --resume {run}, or choose another --run_dir")
-    runs.start_jax(registry.calls_lapack(config.env, config.task))
+    runs.start_jax(registry.calls_lapack(config.env, config.task), config.devices or runs.cores())
+    config = runs.choose_devices(config)
     env = registry.make(config.env, config.task)
     check_task(env)
-    loop = Loop(env, config.awr, config.num_envs, config.epoch_iterations)
-    template = jax.eval_shape(lambda: loop.init(config.seed))
+    loop = Loop(env, config.awr, config.num_envs, config.epoch_iterations, config.devices)
+    template = loop.template()
     plan = memory.plan(template, config.checkpoint_ring)
     if command.resume:
         done, state, warnings = checkpointing.restore(run, template)
@@ -113,7 +114,7 @@ def main() -> int:
     screen = Screen(config.num_steps, done)
     try:
         device = jax.devices()[0]
-        screen.say(f"{config.env}: {config.num_envs} environments on {jax.device_count()} {device.device_kind}")
+        screen.say(f"{config.env}: {config.num_envs} environments on {config.devices} {device.device_kind}")
         screen.say(f"memory: {plan}")
         begun = time.monotonic()
         epoch = loop.epoch.lower(template).compile()
@@ -159,7 +160,7 @@ class Training:
         self.log = MetricsLog(run, done if resumed else None)
         self.saves = checkpointing.Checkpoints(run, config.keep, config.checkpoint_ring)
         self.saves.set_aside_after(done)
-        self.evaluate = make_evaluator(loop.venv.env, loop.learner, config.eval_envs)
+        self.evaluate = make_evaluator(loop.venv.env, loop.learner, config.eval_envs, loop.mesh)
         self.mode_return: float | None = None
         self.best: float | None = checkpointing.best_return(run)
         self.train_seconds = 0.0  # in epochs, not in evaluations and saves

@@ -15,6 +15,7 @@ from envs.base import Env
 from train import checkpointing
 from train import config as settings
 from train.config import TrainConfig
+from train.errors import UserError
 from train.files import replacing
 
 # For XLA on CPUs; accelerators do not notice them. The figures are in docs/decisions.md.
@@ -29,8 +30,13 @@ CPU_FLAGS = {
 FEW_CORES = 8  # a program has been seen to hang on 2
 
 
-def start_jax(lapack: bool = True) -> None:
-    """Sets JAX up for a program; must come before its first computation.
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def start_jax(lapack: bool = True, cpu_devices: int = 1) -> None:
+    """Sets JAX up for a program; must come before its first computation. CPUs show up as `cpu_devices` devices.
 
     Compiled programs are kept on the disk between processes, unless the user has chosen a place for them already.
 
@@ -38,15 +44,28 @@ def start_jax(lapack: bool = True) -> None:
     it splits a batch of factorisations among its threads and waits for the parts. When as many of them wait as there
     are threads, all wait for ever (docs/decisions.md). A lone thread does the parts itself.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if lapack and cores < FEW_CORES:
+    if lapack and cores() < FEW_CORES:
         os.environ.setdefault("PJRT_NPROC", "1")
     flags = os.environ.get("XLA_FLAGS", "")
-    chosen = [f"--{name}={value}" for name, value in CPU_FLAGS.items() if name not in flags]
+    wanted = CPU_FLAGS | {"xla_force_host_platform_device_count": str(cpu_devices)}
+    chosen = [f"--{name}={value}" for name, value in wanted.items() if name not in flags]
     os.environ["XLA_FLAGS"] = " ".join([*flags.split(), *chosen])
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "awr_mjx" / "jax"
         jax.config.update("jax_compilation_cache_dir", str(cache))
+
+
+def choose_devices(config: TrainConfig) -> TrainConfig:
+    """The settings with `devices` as a number that is here: all of them, or as many as divide the work evenly.
+
+    Raises:
+      UserError: if more are asked for than there are.
+    """
+    there = jax.device_count()
+    if config.devices > there:
+        raise UserError(f"devices is {config.devices}, but there are {there}: lower it")
+    even = (n for n in range(there, 0, -1) if config.num_envs % n == 0 == config.awr.batch_size % n)
+    return dataclasses.replace(config, devices=config.devices or next(even))
 
 
 def write_json(path: pathlib.Path, values: dict[str, Any]) -> None:

@@ -16,6 +16,8 @@ from awr_mjx.config import AwrConfig
 from awr_mjx.learner import Learner, LearnerState
 from tests.tasks import Chain
 
+# A minibatch, for losses that do not look at it.
+ROW = replay.Batch(jnp.zeros((1, 1)), jnp.zeros((1, 1)), {}, jnp.ones(1, bool))
 SMALL = {"policy_hidden": (), "value_hidden": (), "batch_size": 512}
 
 
@@ -211,12 +213,12 @@ def test_optimisers_by_hand(optimizer: Any, expected: list[float]) -> None:
     tx = learner._policy_tx
     for updates, want in enumerate(expected, start=1):
         p = jnp.array(1.0)
-        found, _, _ = learning.regress(lambda p, _: p, tx, p, tx.init(p), lambda key: key, jax.random.key(0), updates)
+        found, _, _ = learning.regress(lambda p, _: p, tx, p, tx.init(p), lambda key: ROW, jax.random.key(0), updates)
         assert float(found) == pytest.approx(want, rel=1e-4)
 
 
 def test_regression_reports_the_mean_loss() -> None:
     # Loss p^2 / 2 with step 0.5: p = 4, 2, 1 has losses 8, 2, 0.5: mean 3.5, and p ends at 0.5.
     tx, p = optax.sgd(0.5), jnp.array(4.0)
-    p, _, loss = learning.regress(lambda p, _: 0.5 * p**2, tx, p, tx.init(p), lambda key: key, jax.random.key(0), 3)
+    p, _, loss = learning.regress(lambda p, _: 0.5 * p**2, tx, p, tx.init(p), lambda key: ROW, jax.random.key(0), 3)
     assert (float(p), float(loss)) == pytest.approx((0.5, 3.5))

@@ -44,12 +44,12 @@ def assert_same(a: Any, b: Any) -> None:
 
 
 def through_the_host(state: TrainState) -> TrainState:
-    """The state as new arrays made of plain NumPy ones."""
+    """The state as new arrays made of plain NumPy ones, laid where they were, as a restored checkpoint's are."""
 
     def copy(x: jax.Array) -> jax.Array:
         if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(jnp.asarray(np.array(jax.random.key_data(x))))
-        return jnp.asarray(np.array(x))
+            return jax.device_put(jax.random.wrap_key_data(np.array(jax.random.key_data(x))), x.sharding)
+        return jax.device_put(np.array(x), x.sharding)
 
     return jax.tree.map(copy, state)
 

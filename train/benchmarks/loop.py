@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from awr_mjx import replay, returns
-from awr_mjx.config import AwrConfig
 from envs import registry
 from envs.base import Env
 from envs.vector import VectorEnv, VectorState
 from train import cli, runs
+from train.config import TrainConfig
 from train.errors import UserError
-from train.loop import Loop, TrainState
+from train.loop import FIRST, LAYOUT, SAME, Loop, TrainState
 from train.presets import preset
 
 PHASES = ("collect", "insert", "relabel", "value", "policy")
@@ -36,6 +36,8 @@ class BenchmarkConfig:
     """Task, with its preset."""
     num_envs: tuple[int, ...] = (4096,)
     """Numbers of environments to measure, each for itself."""
+    devices: int = 0
+    """Devices that share the environments evenly; 0: all there are. On CPUs each core is one."""
     repeats: int = 5
     """Turns; the median counts."""
     samples: int = 0
@@ -81,24 +83,33 @@ def programs(loop: Loop) -> dict[str, Any]:
         g, v = learner.relabel(state.learner, state.ring, state.env.env.obs)
         return returns.advantages_and_weights(g, v, state.ring.rows.valid, config)
 
+    def on_devices(function: Callable[[TrainState], Any]) -> Any:
+        """What a device gives is kept on it, a slice of an array with a new first axis."""
+
+        def apart(state: TrainState) -> Any:
+            return jax.tree.map(lambda x: x[None], function(state))
+
+        return loop.share_out(apart, (LAYOUT,), FIRST)
+
     return {
-        "physics": jax.jit(lambda s: random_steps(venv, s.env, s.key, config.rollout_steps)),
-        "collect": jax.jit(lambda s: loop.collect(s.learner, s.env, s.key)),
-        "insert": jax.jit(insert, donate_argnums=0),
-        "relabel": jax.jit(relabel),
-        "value": jax.jit(lambda s: learner.regress_value(s.learner, s.ring, s.ring.rows.reward, s.key)),
-        "policy": jax.jit(lambda s: learner.regress_policy(s.learner, s.ring, s.ring.rows.reward, s.key)),
+        "physics": on_devices(lambda s: random_steps(venv, s.env, s.key, config.rollout_steps)),
+        "collect": on_devices(lambda s: loop.collect(s.learner, s.env, s.key)),
+        "insert": loop.share_out(insert, (LAYOUT,), (LAYOUT.ring, SAME), donate_argnums=0),
+        "relabel": on_devices(relabel),
+        "value": on_devices(lambda s: learner.regress_value(s.learner, s.ring, s.ring.rows.reward, s.key)),
+        "policy": on_devices(lambda s: learner.regress_policy(s.learner, s.ring, s.ring.rows.reward, s.key)),
     }
 
 
-def measure(env: Env, config: AwrConfig, num_envs: int, repeats: int) -> dict[str, Any]:
+def measure(env: Env, config: TrainConfig, repeats: int) -> dict[str, Any]:
     """Env steps/s of physics alone and of whole training, their ratio, and seconds per iteration of every phase."""
-    loop = Loop(env, config, num_envs)
+    config, awr = runs.choose_devices(config), config.awr
+    loop = Loop(env, awr, config.num_envs, devices=config.devices)
     begun = time.perf_counter()
     state = loop.init(0)
     epoch = loop.epoch.lower(state).compile()
     compile_seconds = time.perf_counter() - begun
-    for _ in range(config.buffer_blocks + 1):  # fills the ring and warms up
+    for _ in range(awr.buffer_blocks + 1):  # fills the ring and warms up
         state, _ = epoch(state)
     parts = programs(loop)
     copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
@@ -115,12 +126,13 @@ def measure(env: Env, config: AwrConfig, num_envs: int, repeats: int) -> dict[st
             own = jax.block_until_ready(copy(state))
             seconds[name].append(timed(lambda part=part, own=own: part(own)))  # type: ignore[misc]
     median = {name: statistics.median(values) for name, values in seconds.items()}
-    relabels = 2 if config.relabel == "twice" else 1
+    relabels = 2 if awr.relabel == "twice" else 1
     phases = {name: median[name] * (relabels if name == "relabel" else 1) for name in PHASES}
     steps = loop.steps_per_iteration
     return {
-        "num_envs": num_envs,
-        "rollout_steps": config.rollout_steps,
+        "num_envs": config.num_envs,
+        "devices": config.devices,
+        "rollout_steps": awr.rollout_steps,
         "physics_steps_per_second": steps / median["physics"],
         "train_steps_per_second": steps / median["train"],
         "ratio": statistics.median(p / t for p, t in zip(seconds["physics"], seconds["train"], strict=True)),
@@ -149,13 +161,15 @@ def main(args: list[str]) -> int:
         raise UserError("num_envs and repeats must be positive numbers")
     if config.samples < 0 or any(config.samples % count for count in config.num_envs):
         raise UserError(f"samples must be a multiple of every number of environments, not {config.samples}")
-    runs.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()))
+    runs.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), config.devices or runs.cores())
     env = registry.make(config.env)
     awr = preset(config.env).awr
     results = []
     for num_envs in config.num_envs:
         rollout_steps = config.samples // num_envs or awr.rollout_steps
-        results.append(measure(env, dataclasses.replace(awr, rollout_steps=rollout_steps), num_envs, config.repeats))
+        settings = dataclasses.replace(awr, rollout_steps=rollout_steps)
+        train = TrainConfig(env=config.env, num_envs=num_envs, devices=config.devices, awr=settings)
+        results.append(measure(env, train, config.repeats))
         show(results[-1:])
     show(results)
     if config.out:
