@@ -24,6 +24,8 @@ class TrainConfig:
     """Environments that step in parallel."""
     num_steps: int = 8_000_000
     """Env steps to train for, all environments together (rounded up to whole epochs)."""
+    minutes: float = 0.0
+    """Minutes of training, without compiling, evaluations and saves, after which a run ends too; 0: no limit."""
     seed: int = 0
     """Everything random in a run follows from this."""
     devices: int = 0
@@ -67,6 +69,8 @@ class TrainConfig:
                 raise UserError(f"{name} {count} cannot be shared out evenly over {self.devices} devices: change one")
         if not 0 < self.checkpoint_seconds < float("inf"):
             raise UserError(f"checkpoint_seconds must be a positive number, not {self.checkpoint_seconds}")
+        if not 0 <= self.minutes < float("inf"):
+            raise UserError(f"minutes must be a positive number, or 0 for no limit, not {self.minutes}")
         if not 0 <= self.seed < 2**32:
             raise UserError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
         problems = self.awr.problems()
@@ -84,7 +88,7 @@ class TrainConfig:
 
 
 # What may be different when a run is resumed; all else would make it another run.
-CHANGEABLE = ("num_steps", "num_evals", "eval_envs", "checkpoint_seconds", "keep", "checkpoint_ring")
+CHANGEABLE = ("num_steps", "minutes", "num_evals", "eval_envs", "checkpoint_seconds", "keep", "checkpoint_ring")
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:

@@ -19,6 +19,8 @@ class MetricsLog:
     def __init__(self, run: pathlib.Path, resumed_at: int | None) -> None:
         """Opens the logs in `run`; lines past `resumed_at` env steps belong to work that is now repeated and go."""
         self._path = run / "metrics.jsonl"
+        self.newest: dict[str, float] = {}
+        """The newest value of everything that a resumed run has logged before."""
         if resumed_at is not None:
             self._cut(resumed_at)
         self._file = self._path.open("a")
@@ -29,8 +31,10 @@ class MetricsLog:
         kept = []
         for line in self._path.read_text().splitlines() if self._path.exists() else []:
             try:
-                if json.loads(line)["env_steps"] <= last:
+                values = json.loads(line)
+                if values["env_steps"] <= last:
                     kept.append(line + "\n")
+                    self.newest |= values
             except ValueError:
                 continue  # the line that was being written when the process was killed
         part = self._path.with_name("metrics.jsonl.part")
@@ -68,15 +72,17 @@ class _Facts(ProgressColumn):
 class Screen:
     """What the user sees while a run goes on."""
 
-    def __init__(self, total_steps: int, done: int) -> None:
+    def __init__(self, total_steps: int, minutes: float) -> None:
+        """A run ends after `total_steps` env steps or `minutes` (0: no limit), whichever comes first."""
         self._console = Console(highlight=False, soft_wrap=True)
-        self._total, self._last = total_steps, 0.0
-        self._begun: tuple[float, int] | None = None  # time and env steps of the first line, when all is compiled
+        self._whole = f"{total_steps:,} env steps" + (f" or {minutes:g} minutes" if minutes else "")
+        self._last = 0.0
+        self._begun: tuple[float, float] | None = None  # time and share of the first line, when all is compiled
         self._live: Progress | None = None
         if self._console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(16), TimeRemainingColumn(), _Facts())
             self._live = Progress(*columns, console=self._console, refresh_per_second=4)
-            self._task = self._live.add_task("", total=total_steps, completed=done, facts="")
+            self._task = self._live.add_task("", total=1.0, facts="")
             self._live.start()
 
     def say(self, text: str) -> None:
@@ -84,21 +90,26 @@ class Screen:
         self._console.print(text)
         sys.stdout.flush()
 
-    def progress(self, steps: int, values: dict[str, float], mode_return: float | None, quarantined: int) -> None:
-        """Moves the progress line on to `steps`; `values` are an epoch's metrics, `quarantined` is the run's count."""
+    def progress(
+        self, steps: int, share: float, values: dict[str, float], mode_return: float | None, quarantined: int
+    ) -> None:
+        """Moves the progress line on to `steps`, a `share` of the run.
+
+        `values` are an epoch's metrics, `quarantined` is the run's count.
+        """
         mode = "-" if mode_return is None else f"{mode_return:.0f}"
-        share = f"{steps:,} of {self._total:,} env steps, {min(steps / self._total, 1):.0%}"
+        place = f"{steps:,} of {self._whole}, {min(share, 1):.0%}"
         facts = (
             f"{values['env_steps_per_second']:,.0f} env steps/s, reward/step {values['reward_per_step']:.2f}, "
             f"mode return {mode}, quarantined {quarantined}"
         )
         if self._live:
-            self._live.update(self._task, completed=steps, description=share, facts=facts)
+            self._live.update(self._task, completed=share, description=place, facts=facts)
         elif time.monotonic() - self._last >= PLAIN_SECONDS:
             self._last = time.monotonic()
-            begun, start = self._begun = self._begun or (self._last, steps)
-            left = (self._last - begun) * max(self._total - steps, 0) / max(steps - start, 1)
-            self.say(f"{share}, {_clock(left) if steps > start else '-'} left, {facts}")
+            begun, start = self._begun = self._begun or (self._last, share)
+            left = (self._last - begun) * max(1 - share, 0) / max(share - start, 1e-9)
+            self.say(f"{place}, {_clock(left) if share > start else '-'} left, {facts}")
 
     def close(self) -> None:
         """Leaves the terminal as it was."""

@@ -280,14 +280,15 @@ def test_help_shows_every_setting() -> None:
 
 
 def test_a_checkpoint_from_another_kind_of_device_is_readable(finished: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """Orbax writes down the devices that saved; one that does not exist here, such as a GPU, must not matter."""
+    """Orbax writes down the devices that saved; one that does not exist here, such as an eighth, must not matter."""
     run = tmp_path / "run"
     subprocess.run(["cp", "-r", finished, run], check=True)
     files = list(run.glob("checkpoints/*/*/_sharding"))
     assert files
     for path in files:
         text = path.read_text()
-        assert "cpu" in text.lower()
-        path.write_text(re.sub("TFRT_CPU_0|cpu:0", "cuda:0", text))
+        elsewhere = re.sub(r'(id\\": )[01]\}', r"\g<1>7}", text)
+        assert elsewhere != text
+        path.write_text(elsewhere)
     for a, b in zip(restored(run)[1], restored(finished)[1], strict=True):
         np.testing.assert_array_equal(a, b)
