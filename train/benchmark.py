@@ -1,13 +1,13 @@
-"""How fast is it: `python -m train.benchmark loop` or `physics`; each has its own `--help`.
+"""How fast is it: `python -m train.benchmark train`, `peers`, `ablations`, `loop` or `physics`; each has its `--help`.
 
 Everything that is compared is measured in one process, in turns, so that ratios hold on a machine whose speed drifts.
 """
 
 from train import cli
-from train.benchmarks import loop, physics
+from train.benchmarks import ablations, loop, peers, physics, train
 from train.errors import UserError, run_program
 
-KINDS = {"loop": loop, "physics": physics}
+KINDS = {"train": train, "peers": peers, "ablations": ablations, "loop": loop, "physics": physics}
 
 
 def main() -> int:

@@ -1,0 +1,92 @@
+"""The paper's ablations and baselines: what of AWR matters (Peng et al. 2019, figure 4).
+
+python -m train.benchmark ablations --env hopper
+"""
+
+import dataclasses
+import pathlib
+import statistics
+
+from rich.console import Console
+from rich.table import Table
+
+from envs import registry
+from train import cli, runs
+from train.benchmarks import campaign, plots
+from train.benchmarks.campaign import Job
+from train.errors import UserError
+from train.presets import preset
+
+VARIANTS = {
+    "AWR": "awr",
+    "on-policy": "on_policy",
+    "no baseline": "no_baseline",
+    "Monte Carlo": "monte_carlo",
+    "RWR": "rwr",
+}
+RING_FACTORS = (0.1, 10.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ablations:
+    """What to leave out."""
+
+    env: str = "hopper"
+    """Task, with its preset."""
+    seeds: int = 3
+    """Trainings of each variant."""
+    num_steps: int = 0
+    """Env steps of each training; the preset's if not given."""
+    at_once: int = 1
+    """Trainings side by side, each on its own share of the cores."""
+    folder: pathlib.Path | None = None
+    """Folder for the runs; checkpoints/benchmark/ablations-<env> if not given. What is finished there stays."""
+    out: pathlib.Path | None = None
+    """JSON file to write, and a PNG of the same name; `results.json` in the folder if not given."""
+
+
+def variants(config: Ablations) -> dict[str, tuple[str, ...]]:
+    """Arguments of `train.main` by the variant's name; the last ones are rings of other sizes."""
+    blocks = preset(config.env).awr.buffer_blocks
+    found: dict[str, tuple[str, ...]] = {name: ("--variant", variant) for name, variant in VARIANTS.items()}
+    for factor in RING_FACTORS:
+        found[f"ring x {factor:g}"] = ("--buffer_blocks", str(max(round(blocks * factor), 1)))
+    return found
+
+
+def main(args: list[str]) -> int:
+    """Trains all variants with all seeds and prints; writes JSON and a figure."""
+    prog = "python -m train.benchmark ablations"
+    config = cli.parse(Ablations, args, prog=prog, description=(__doc__ or "").strip())
+    if config.seeds < 1 or config.num_steps < 0:
+        raise UserError("seeds must be a positive number, and num_steps zero or more")
+    registry.make(config.env)
+    folder = config.folder or pathlib.Path("checkpoints") / "benchmark" / f"ablations-{config.env.replace('/', '-')}"
+    steps = config.num_steps or preset(config.env).num_steps
+    common = ("--env", config.env, "--num_steps", str(steps), "--num_evals", "20")
+    todo: dict[str, list[Job]] = {name: [] for name in variants(config)}
+    for seed in range(config.seeds):  # seed by seed, so that an early stop leaves something to compare
+        for name, chosen in variants(config).items():
+            slug = name.lower().replace(" ", "_")
+            todo[name].append(Job(f"{slug}-{seed}", (*common, "--seed", str(seed), *chosen)))
+    in_order = [todo[name][seed] for seed in range(config.seeds) for name in todo]
+    campaign.train(in_order, folder, config.at_once)
+    curves = {name: [campaign.curve(folder / job.name) for job in jobs] for name, jobs in todo.items()}
+    table = Table(
+        "variant", "final mode return of each seed", "mean", "best", title=f"{config.env}, {steps:,} env steps"
+    )
+    for name, seeds in curves.items():
+        last = [points[-1]["mode_return"] for points in seeds]
+        best = max(point["mode_return"] for points in seeds for point in points)
+        table.add_row(name, ", ".join(f"{x:.0f}" for x in last), f"{statistics.mean(last):.0f}", f"{best:.0f}")
+    Console(width=110).print(table)
+    out = config.out or folder / "results.json"
+    runs.write_json(out, campaign.about() | {"env": config.env, "num_steps": steps, "curves": curves})
+    rings = {"AWR", *(name for name in curves if name.startswith("ring"))}
+    panels = {
+        f"{config.env}: what is left out": {name: seeds for name, seeds in curves.items() if name in VARIANTS},
+        f"{config.env}: size of the ring": {name: seeds for name, seeds in curves.items() if name in rings},
+    }
+    plots.draw(panels, "env_steps", out.with_suffix(".png"))
+    print(f"written to {out} and {out.with_suffix('.png')}")
+    return 0

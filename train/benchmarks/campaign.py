@@ -1,0 +1,155 @@
+"""Trainings as processes of their own, one after the other or side by side, and the learning curves they leave.
+
+A campaign's folder has a run folder for each training. What is finished there is not trained again, and what was
+stopped goes on, so the same command can be given until all is there.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import pathlib
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from train import checkpointing, runs
+from train.errors import UserError
+
+Point = dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A training: its folder's `name`, and the module and arguments of its program, without `--run_dir`."""
+
+    name: str
+    args: tuple[str, ...]
+    module: str = "train.main"
+    env: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def _start(job: Job, run: pathlib.Path, cores: list[int]) -> subprocess.Popen[bytes]:
+    """Starts a job on some CPU cores, or goes on with it where it has a checkpoint; its output is in `run`.log."""
+    begun = run.with_name(run.name + ".json")
+    command = {"module": job.module, "args": list(job.args)}
+    if run.exists() and (not begun.is_file() or json.loads(begun.read_text()) != command):
+        raise UserError(f"{run} is not of this command: move it, or choose another --folder")
+    runs.write_json(begun, command)
+    place = ["--run_dir", str(run)]
+    if checkpointing.steps(run):
+        place = ["--resume", str(run)]
+    elif run.exists():
+        shutil.rmtree(run)
+    with run.with_name(run.name + ".log").open("ab") as log, _only(cores):
+        return subprocess.Popen(
+            [sys.executable, "-m", job.module, *job.args, *place],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | job.env,
+        )
+
+
+@contextlib.contextmanager
+def _only(cores: list[int]) -> Iterator[None]:
+    """Processes that are started in here run on these cores, where the system can do that."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def train(jobs: Sequence[Job], folder: pathlib.Path, at_once: int = 1) -> None:
+    """Trains every job that is not finished, `at_once` at a time, each on its own share of the CPU's cores.
+
+    Raises:
+      UserError: if a job fails, with the last line it printed; or if `folder` has runs of other commands.
+    """
+    if at_once < 1 or at_once > runs.cores():
+        raise UserError(f"at_once must be from 1 to the {runs.cores()} cores there are, not {at_once}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
+    every = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    free = [every[i::at_once] for i in range(at_once)]
+    waiting = [job for job in jobs if not _finished(folder / job.name)]
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{len(jobs)} trainings, {len(jobs) - len(waiting)} of them there already, in {folder}")
+    working: list[tuple[Job, subprocess.Popen[bytes], list[int]]] = []
+    try:
+        while waiting or working:
+            while waiting and free:
+                job, cores = waiting.pop(0), free.pop(0)
+                working.append((job, _start(job, folder / job.name, cores), cores))
+            time.sleep(0.5)
+            for entry in [entry for entry in working if entry[1].poll() is not None]:
+                working.remove(entry)
+                job, process, cores = entry
+                free.append(cores)
+                if process.returncode:
+                    raise UserError(f"{job.name} failed: {_last_line(folder / f'{job.name}.log')}")
+                points = curve(folder / job.name)
+                reached = f"mode return {points[-1]['mode_return']:.0f}" if points else "nothing evaluated"
+                console.print(f"{datetime.datetime.now():%H:%M} {job.name}: {reached}, {len(waiting)} waiting")
+    finally:
+        for _, process, _ in working:
+            process.terminate()
+        for _, process, _ in working:
+            process.wait()
+
+
+def _finished(run: pathlib.Path) -> bool:
+    path = run / "summary.json"
+    return path.is_file() and bool(json.loads(path.read_text())["finished"])
+
+
+def _last_line(log: pathlib.Path) -> str:
+    lines = log.read_text().strip().splitlines()
+    return lines[-1] if lines else "it printed nothing"
+
+
+def lines(run: pathlib.Path) -> Iterator[Point]:
+    """The lines of a run's `metrics.jsonl`, oldest first."""
+    path = run / "metrics.jsonl"
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        yield json.loads(line)
+
+
+def curve(run: pathlib.Path) -> list[Point]:
+    """The evaluations of a run, oldest first."""
+    return [point for point in lines(run) if "mode_return" in point]
+
+
+def first_at(points: list[Point], value: float) -> Point | None:
+    """The first evaluation whose mode return is at least `value`."""
+    return next((point for point in points if point["mode_return"] >= value), None)
+
+
+def about() -> dict[str, Any]:
+    """The command, the day and the machine, for a file of results."""
+    cpu = platform.processor() or platform.machine()
+    info = pathlib.Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = names[0] if names else cpu
+    program = pathlib.Path(sys.argv[0]).stem
+    return {
+        "command": f"python -m train.{program} {shlex.join(sys.argv[1:])}",
+        "date": f"{datetime.date.today()}",
+        "machine": f"{runs.cores()} CPU cores ({cpu})",
+        "python": platform.python_version(),
+    }

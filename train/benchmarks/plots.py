@@ -1,0 +1,57 @@
+"""Figures of learning curves."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from train.benchmarks.campaign import Point
+from train.files import replacing
+
+Curves = dict[str, list[list[Point]]]  # label -> a curve per seed
+UNITS = {"train_seconds": (60.0, "minutes of training"), "env_steps": (1e6, "million env steps")}
+
+
+def draw(panels: dict[str, Curves], x: str, path: pathlib.Path, levels: Sequence[float] = (), title: str = "") -> None:
+    """Writes a PNG with a panel for each set of curves: every seed a thin line, their mean a thick one.
+
+    `x` is a key of `UNITS`; `levels` are mode returns to mark with a line.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, len(panels), figsize=(6.4 * len(panels), 4.2), squeeze=False, sharey=True)
+    for axis, (name, curves) in zip(axes[0], panels.items(), strict=True):
+        _panel(axis, curves, x)
+        axis.set_title(name or title)
+        for level in levels:
+            axis.axhline(level, color="0.6", linewidth=0.8, linestyle="--")
+    axes[0][0].set_ylabel("mode return")
+    figure.tight_layout()
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=110)
+    plt.close(figure)
+
+
+def _panel(axis: Any, curves: Curves, x: str) -> None:
+    unit, label = UNITS[x]
+    for number, (name, seeds) in enumerate(curves.items()):
+        color = f"C{number}"
+        lines = [np.array([[p[x] / unit, p["mode_return"]] for p in points]).T for points in seeds if points]
+        if not lines:
+            continue
+        for places, values in lines:
+            axis.plot(places, values, color=color, linewidth=0.7, alpha=0.5)
+        grid = np.linspace(0, min(places[-1] for places, _ in lines), 100)
+        grid = grid[grid >= max(places[0] for places, _ in lines)]
+        if len(grid):
+            mean = np.mean([np.interp(grid, places, values) for places, values in lines], axis=0)
+            axis.plot(grid, mean, color=color, linewidth=2, label=f"{name} ({len(lines)})" if len(lines) > 1 else name)
+        else:
+            axis.plot([], [], color=color, label=name)
+    axis.set_xlabel(label)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)

@@ -1,0 +1,133 @@
+"""Time and env steps to given mode returns, and where the time goes, with several seeds.
+
+python -m train.benchmark train --env ant --seeds 3
+"""
+
+import dataclasses
+import pathlib
+import statistics
+import tempfile
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from envs import registry
+from train import cli, runs
+from train.benchmarks import campaign, loop, plots
+from train.benchmarks.campaign import Job, Point
+from train.errors import UserError
+
+# Final mode returns of AWR in the paper (Peng et al. 2019, table 1).
+PAPER = {"ant": 5067.0, "halfcheetah": 9136.0, "hopper": 3405.0, "walker2d": 5813.0, "humanoid": 4996.0}
+SHARES = (0.25, 0.5, 0.75, 1.0)  # of the paper's return: what is to be reached where nothing else is asked for
+SECONDS = ("train", "evaluate", "save", "compile", "wall")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainBenchmark:
+    """What to train and what to reach."""
+
+    env: str = "ant"
+    """Task, with its preset."""
+    seeds: int = 3
+    """Trainings, with seeds from `first_seed` on."""
+    first_seed: int = 0
+    """The first training's seed."""
+    minutes: float = 20.0
+    """Minutes that each one trains."""
+    returns: tuple[float, ...] = ()
+    """Mode returns to reach; the paper's final one and quarters of it, if not given."""
+    set: tuple[str, ...] = ()
+    """Other settings of `train.main` than the preset's: std_min=0.06 num_envs=512."""
+    at_once: int = 1
+    """Trainings side by side, each on its own share of the cores. Speeds are then those of a part of the machine."""
+    phases: bool = True
+    """Measure the phases of an iteration too, at the end."""
+    folder: pathlib.Path | None = None
+    """Folder for the runs; checkpoints/benchmark/train-<env> if not given. What is finished there stays."""
+    out: pathlib.Path | None = None
+    """JSON file to write, and a PNG of the same name; `results.json` in the folder if not given."""
+
+
+def jobs(config: TrainBenchmark, cache: pathlib.Path) -> list[Job]:
+    """The trainings; they compile into an empty `cache`, so the first one is cold and the later ones are warm."""
+    # An evaluation every half minute, and no other end than that of the minutes.
+    common = ["--env", config.env, "--minutes", f"{config.minutes:g}", "--num_steps", str(10**12)]
+    common += ["--num_evals", str(max(round(2 * config.minutes), 1)), *(f"--{setting}" for setting in config.set)]
+    seeds = range(config.first_seed, config.first_seed + config.seeds)
+    env = {"JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    return [Job(f"seed-{seed}", (*common, "--seed", str(seed)), env=env) for seed in seeds]
+
+
+def summarise(points: list[Point], returns: tuple[float, ...]) -> dict[str, Any]:
+    """What a curve says: when it reached each of `returns`, its speed, and what its time went to."""
+    last = points[-1]
+    keys = ("train_seconds", "wall_seconds", "env_steps", "mode_return")
+    reached = {f"{level:g}": campaign.first_at(points, level) for level in returns}
+    return {
+        "reached": {level: point and {key: point[key] for key in keys} for level, point in reached.items()},
+        "final_mode_return": last["mode_return"],
+        "best_mode_return": max(point["mode_return"] for point in points),
+        "env_steps": last["env_steps"],
+        "env_steps_per_second": last["env_steps"] / last["train_seconds"],
+        "gradient_steps_per_second": last["gradient_steps"] / last["train_seconds"],
+        "seconds": {name: last[f"{name}_seconds"] for name in SECONDS},
+    }
+
+
+def show(config: TrainBenchmark, returns: tuple[float, ...], found: dict[str, dict[str, Any]]) -> None:
+    """Prints the table."""
+    levels = [f"{level:g}" for level in returns]
+    columns = ("seed", *(f"to {level}" for level in levels), "best", "final", "env steps/s", "gradient steps/s")
+    table = Table(*columns, *(f"{name} s" for name in SECONDS), title=f"{config.env}: minutes of training, env steps")
+    for name, one in found.items():
+        cells = []
+        for level in levels:
+            point = one["reached"][level]
+            cells.append(f"{point['train_seconds'] / 60:.1f} min, {point['env_steps'] / 1e6:.2f}M" if point else "-")
+        cells += [f"{one['best_mode_return']:.0f}", f"{one['final_mode_return']:.0f}"]
+        cells += [f"{one['env_steps_per_second']:,.0f}", f"{one['gradient_steps_per_second']:,.0f}"]
+        table.add_row(name.removeprefix("seed-"), *cells, *(f"{one['seconds'][s]:.0f}" for s in SECONDS))
+    Console(width=170).print(table)
+
+
+def main(args: list[str]) -> int:
+    """Trains, measures and prints; writes JSON and a figure."""
+    prog = "python -m train.benchmark train"
+    config = cli.parse(TrainBenchmark, args, prog=prog, description=(__doc__ or "").strip())
+    if config.seeds < 1 or config.minutes <= 0 or config.first_seed < 0:
+        raise UserError("seeds and minutes must be positive numbers, and first_seed zero or more")
+    env = registry.make(config.env)
+    best = PAPER.get(config.env.removeprefix("paper/"))
+    returns = config.returns or (tuple(share * best for share in SHARES) if best else ())
+    folder = config.folder or pathlib.Path("checkpoints") / "benchmark" / f"train-{config.env.replace('/', '-')}"
+    with tempfile.TemporaryDirectory() as cache:
+        todo = jobs(config, pathlib.Path(cache))
+        campaign.train(todo, folder, config.at_once)
+    curves = {job.name: campaign.curve(folder / job.name) for job in todo}
+    found = {name: summarise(points, returns) for name, points in curves.items()}
+    show(config, returns, found)
+    result = campaign.about() | {"env": config.env, "settings": config.set, "runs": found, "curves": curves}
+    if config.phases:
+        runs.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), runs.cores())
+        measured = loop.measure(env, cli_settings(config), 5)
+        loop.show([measured])
+        result["phases"] = measured
+    out = config.out or folder / "results.json"
+    runs.write_json(out, result)
+    plots.draw(
+        {config.env: {"AWR": list(curves.values())}}, "train_seconds", out.with_suffix(".png"), levels=returns[-1:]
+    )
+    median = statistics.median(one["final_mode_return"] for one in found.values())
+    print(
+        f"final mode return, median of {len(found)} seeds: {median:.0f}; written to {out} and {out.with_suffix('.png')}"
+    )
+    return 0
+
+
+def cli_settings(config: TrainBenchmark) -> Any:
+    """The settings of a training as `train.main` would have them."""
+    from train.main import parse
+
+    return parse(["--env", config.env, *(f"--{setting}" for setting in config.set)]).config
