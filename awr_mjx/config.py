@@ -54,6 +54,8 @@ class AwrConfig:
     """Momentum of SGD, in [0, 1). Paper: 0.9."""
     policy_lr: float = 3e-4
     """Step size of the policy, > 0. Paper: 5e-5 with SGD."""
+    target_kl: float = 0.0
+    """If > 0, the policy takes less than policy_lr where an iteration would move it by more than this KL (nats)."""
     value_lr: float = 1e-3
     """Step size of the value network, > 0, on values in units of 1 / (1 - gamma). Authors' code: 1e-2 with SGD."""
     batch_size: int = 4096
@@ -91,7 +93,7 @@ class AwrConfig:
         require(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
         for name in ("beta", "weight_max", "std", "policy_lr", "value_lr", "obs_clip"):
             require(0 < getattr(self, name) < math.inf, name, "a positive number")
-        for name in ("bound_coef", "logit_coef", "std_min"):
+        for name in ("bound_coef", "logit_coef", "std_min", "target_kl"):
             require(0 <= getattr(self, name) < math.inf, name, "zero or a positive number")
         require(not self.learn_std or self.std > self.std_min, "std", f"above std_min ({self.std_min}) to be learned")
         for name in ("rollout_steps", "buffer_blocks", "batch_size"):

@@ -22,17 +22,20 @@ from awr_mjx.networks import Mlp
 
 Params = Any  # a pytree of arrays
 Metrics = dict[str, Float[Array, ""]]
+STEP_LEAST, STEP_LEAST_CHANGE = 1e-3, 0.8  # of a policy step that follows `target_kl`: over all, per iteration
 KL_ROWS = 4096  # rows on which KL(new || old) is estimated each iteration
 
 
 @struct.dataclass
 class LearnerState:
-    """Attributes: `policy` and `value` parameters, their optimisers' states, and the observation `normalizer`."""
+    """Attributes: `policy` and `value` parameters, their optimisers' states, the share of `policy_lr` that the policy
+    takes as its step (float32 [], 1 unless `target_kl` is set), and the observation `normalizer`."""
 
     policy: Params
     value: Params
     policy_opt: optax.OptState
     value_opt: optax.OptState
+    policy_step: Float[Array, ""]
     normalizer: normalizer.Normalizer
 
 
@@ -61,7 +64,12 @@ class Learner:
             policy["raw_std"] = jnp.full(self.action_size, raw, jnp.float32)
         value = self._value_net.init(key_value, obs)["params"]
         return LearnerState(
-            policy, value, self._policy_tx.init(policy), self._value_tx.init(value), normalizer.init(obs.shape[-1])
+            policy=policy,
+            value=value,
+            policy_opt=self._policy_tx.init(policy),
+            value_opt=self._value_tx.init(value),
+            policy_step=jnp.ones(()),
+            normalizer=normalizer.init(obs.shape[-1]),
         )
 
     @property
@@ -122,6 +130,9 @@ class Learner:
         old = state.policy
         state, metrics["policy_loss"] = self.regress_policy(state, ring, weights, key_policy)
         metrics |= diagnostics | self._policy_diagnostics(state, old, ring, key_kl)
+        if config.target_kl:
+            metrics["policy_step"] = state.policy_step
+            state = state.replace(policy_step=next_step(state.policy_step, metrics["kl"], config.target_kl))  # type: ignore[attr-defined]
         metrics |= {"value_mean": reduce.mean(v, valid), "ring_valid": reduce.total(valid.astype(jnp.float32))}
         return state, metrics
 
@@ -167,7 +178,7 @@ class Learner:
             return replay.sample(ring, key, self.batch_share, weight=weights)
 
         policy, opt, mean_loss = regress(
-            loss, self._policy_tx, state.policy, state.policy_opt, draw, key, config.policy_updates
+            loss, self._policy_tx, state.policy, state.policy_opt, draw, key, config.policy_updates, state.policy_step
         )
         return state.replace(policy=policy, policy_opt=opt), mean_loss  # type: ignore[attr-defined]
 
@@ -184,6 +195,15 @@ class Learner:
         return found
 
 
+def next_step(step: Float[Array, ""], kl: Float[Array, ""], target: float) -> Float[Array, ""]:
+    """The share of `policy_lr` to take next, a scalar [], after an iteration with share `step` [] gave `kl` [] nats.
+
+    The KL of a step is quadratic in it. The paper's constraint (its equation 4) is a bound on this divergence.
+    """
+    change = jnp.sqrt(target / jnp.maximum(kl, 1e-3 * target))
+    return jnp.clip(step * jnp.clip(change, STEP_LEAST_CHANGE, 1 / STEP_LEAST_CHANGE), STEP_LEAST, 1.0)
+
+
 def regress(
     loss: Callable[[Params, replay.Batch], Array],
     tx: optax.GradientTransformation,
@@ -192,6 +212,7 @@ def regress(
     draw: Callable[[Array], replay.Batch],
     key: Array,
     updates: int,
+    scale: Float[Array, ""] | float = 1.0,
 ) -> tuple[Params, optax.OptState, Float[Array, ""]]:
     """Takes `updates` gradient steps, each on a fresh minibatch, as one scan.
 
@@ -201,6 +222,7 @@ def regress(
       draw: key -> minibatch.
       key: randomness of the minibatches.
       updates: number of gradient steps, 0 or more.
+      scale: multiplies every step, a scalar [].
 
     Returns:
       New parameters, new optimiser state, and the mean loss [] of all steps (0 if there were none).
@@ -214,7 +236,7 @@ def regress(
             rows = reduce.total(batch.valid.astype(jnp.float32))
         value, gradient = reduce.weighted_mean(found, rows)
         changes, opt = tx.update(gradient, opt, params)
-        return (optax.apply_updates(params, changes), opt), value
+        return (optax.apply_updates(params, jax.tree.map(lambda x: scale * x, changes)), opt), value
 
     (params, opt), values = lax.scan(step, (params, opt), jax.random.split(key, updates))
     return params, opt, jnp.sum(values) / max(updates, 1)

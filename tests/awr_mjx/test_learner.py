@@ -222,3 +222,31 @@ def test_regression_reports_the_mean_loss() -> None:
     tx, p = optax.sgd(0.5), jnp.array(4.0)
     p, _, loss = learning.regress(lambda p, _: 0.5 * p**2, tx, p, tx.init(p), lambda key: ROW, jax.random.key(0), 3)
     assert (float(p), float(loss)) == pytest.approx((0.5, 3.5))
+
+
+def test_the_policy_step_follows_the_target_kl() -> None:
+    # The KL of a step is quadratic in it: twice the target asks for 1 / sqrt(2), which is more than one iteration may
+    # change (0.8); 1.1 times the target for 1 / sqrt(1.1). It never exceeds policy_lr itself.
+    step = functools.partial(learning.next_step, target=0.01)
+    one = jnp.ones(())
+    assert float(step(one, jnp.float32(0.02))) == pytest.approx(0.8)
+    assert float(step(one, jnp.float32(0.011))) == pytest.approx(1.1**-0.5, rel=1e-5)
+    assert float(step(0.5 * one, jnp.float32(0.0))) == pytest.approx(0.5 / 0.8)
+    assert float(step(one, jnp.float32(0.001))) == 1.0
+
+
+def test_a_target_kl_is_kept() -> None:
+    """The policy runs after actions that change sides: far in every iteration, unless its step is held back."""
+
+    def kl_of_iterations(target: float) -> list[float]:
+        learner = actor(policy_lr=0.2, policy_updates=10, target_kl=target)
+        sides = [samples([side, side], [1.0, 1.0]) for side in (-0.5, 0.5)]
+        state, found = fresh(learner), []
+        for i in range(60):
+            live, key = jnp.zeros((4, 1)), jax.random.key(i)
+            state, metrics = compiled(learner)(state, sides[i % 2], live, key)
+            found.append(float(metrics["kl"]))
+        return found[-20:]
+
+    assert np.mean(kl_of_iterations(0.0)) > 0.1
+    assert np.mean(kl_of_iterations(0.01)) == pytest.approx(0.01, rel=0.3)
