@@ -35,6 +35,12 @@ AUTHORS = AwrConfig(
     normalizer_steps=300_000,
 )
 
+# The same regressions in a quarter as many steps, each four times as large on four times the rows, and the same samples
+# per iteration from four times the environments: as good per env step, and faster.
+WIDE = dataclasses.replace(
+    AUTHORS, rollout_steps=8, batch_size=1024, value_lr=4e-2, policy_updates=250, value_updates=50
+)
+
 PRESETS: dict[str, TrainConfig] = {}
 
 
@@ -47,12 +53,28 @@ def _add(config: TrainConfig) -> None:
     PRESETS[config.env] = config
 
 
-_add(TrainConfig(env="ant", num_envs=2048, awr=ROBOT))
-_add(TrainConfig(env="halfcheetah", num_envs=1024, num_steps=4_000_000, awr=ROBOT))
-# Per env step and per second twice as fast as with the authors' settings.
-_add(TrainConfig(env="walker2d", num_envs=1024, num_steps=4_000_000, awr=ROBOT))
-# With the settings for robots it learns to stand still (1,020 after 2.4 million env steps); with the authors' it hops.
+# More iterations per env step than with 2,048 environments. Its falls end most episodes that end early: with target_kl
+# the policy stays near what it has been seen to survive, also when its noise has become small.
+_add(
+    TrainConfig(
+        env="ant",
+        num_envs=1024,
+        num_steps=16_000_000,
+        awr=dataclasses.replace(ROBOT, std_min=0.1, policy_lr=1e-3, target_kl=0.02),
+    )
+)
+# It cannot fall: the large steps of the settings for robots learn faster than WIDE (7,049 against 4,916 after 3M).
+_add(TrainConfig(env="halfcheetah", num_envs=1024, awr=ROBOT))
+# The authors' settings as they are. With the settings for robots, or a quarter of the policy's step, it learns to stand
+# still (about 1,020); with WIDE it had not got further than 832 after 600,000 env steps, where it hops with these.
 _add(TrainConfig(env="hopper", num_envs=64, num_steps=1_000_000, awr=AUTHORS))
+for _name, _policy_lr, _num_steps in (
+    ("walker2d", 1e-4, 6_000_000),
+    # A smaller step, as in the authors' code: the settings for robots fall.
+    ("humanoid", 4e-5, 8_000_000),
+):
+    _awr = dataclasses.replace(WIDE, policy_lr=_policy_lr)
+    _add(TrainConfig(env=_name, num_envs=256, num_steps=_num_steps, awr=_awr))
 for _name, _policy_lr, _std in (
     ("ant", 5e-5, 0.2),
     ("halfcheetah", 5e-5, 0.4),
