@@ -13,6 +13,7 @@ import pathlib
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -37,13 +38,24 @@ class Job:
     env: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
+def _note(run: pathlib.Path) -> pathlib.Path:
+    """The file beside a run's folder that says which command it is of."""
+    return run.with_name(run.name + ".json")
+
+
+def _command(job: Job) -> dict[str, Any]:
+    return {"module": job.module, "args": list(job.args)}
+
+
+def _check(job: Job, run: pathlib.Path) -> None:
+    note = _note(run)
+    if run.exists() and (not note.is_file() or json.loads(note.read_text()) != _command(job)):
+        raise UserError(f"{run} is not of this command: move it, or choose another --folder")
+
+
 def _start(job: Job, run: pathlib.Path, cores: list[int]) -> subprocess.Popen[bytes]:
     """Starts a job on some CPU cores, or goes on with it where it has a checkpoint; its output is in `run`.log."""
-    begun = run.with_name(run.name + ".json")
-    command = {"module": job.module, "args": list(job.args)}
-    if run.exists() and (not begun.is_file() or json.loads(begun.read_text()) != command):
-        raise UserError(f"{run} is not of this command: move it, or choose another --folder")
-    runs.write_json(begun, command)
+    runs.write_json(_note(run), _command(job))
     place = ["--run_dir", str(run)]
     if checkpointing.steps(run):
         place = ["--resume", str(run)]
@@ -76,7 +88,7 @@ def train(jobs: Sequence[Job], folder: pathlib.Path, at_once: int = 1) -> None:
     """Trains every job that is not finished, `at_once` at a time, each on its own share of the CPU's cores.
 
     Raises:
-      UserError: if a job fails, with the last line it printed; or if `folder` has runs of other commands.
+      UserError: if a job fails (with the last line it printed), is stopped, or if `folder` has runs of other commands.
     """
     if at_once < 1 or at_once > runs.cores():
         raise UserError(f"at_once must be from 1 to the {runs.cores()} cores there are, not {at_once}")
@@ -84,11 +96,14 @@ def train(jobs: Sequence[Job], folder: pathlib.Path, at_once: int = 1) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
+    for job in jobs:
+        _check(job, folder / job.name)
     every = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     free = [every[i::at_once] for i in range(at_once)]
     waiting = [job for job in jobs if not _finished(folder / job.name)]
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{len(jobs)} trainings, {len(jobs) - len(waiting)} of them there already, in {folder}")
+    signal.signal(signal.SIGTERM, _interrupt)  # or the trainings would go on alone
     working: list[tuple[Job, subprocess.Popen[bytes], list[int]]] = []
     try:
         while waiting or working:
@@ -102,14 +117,21 @@ def train(jobs: Sequence[Job], folder: pathlib.Path, at_once: int = 1) -> None:
                 free.append(cores)
                 if process.returncode:
                     raise UserError(f"{job.name} failed: {_last_line(folder / f'{job.name}.log')}")
-                points = curve(folder / job.name)
-                reached = f"mode return {points[-1]['mode_return']:.0f}" if points else "nothing evaluated"
-                console.print(f"{datetime.datetime.now():%H:%M} {job.name}: {reached}, {len(waiting)} waiting")
+                if not _finished(folder / job.name):
+                    raise UserError(f"{job.name} was stopped: give the same command to go on with it")
+                reached = curve(folder / job.name)[-1]["mode_return"]
+                console.print(
+                    f"{datetime.datetime.now():%H:%M} {job.name}: mode return {reached:.0f}, {len(waiting)} waiting"
+                )
     finally:
         for _, process, _ in working:
             process.terminate()
         for _, process, _ in working:
             process.wait()
+
+
+def _interrupt(number: int, _: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def _finished(run: pathlib.Path) -> bool:
