@@ -89,8 +89,8 @@ def main(args: list[str]) -> int:
     """Trains all, one after the other, and prints; writes JSON and a figure."""
     prog = "python -m train.benchmark peers"
     config = cli.parse(PeersBenchmark, args, prog=prog, description=(__doc__ or "").strip())
-    if config.minutes <= 0 or config.seeds < 1:
-        raise UserError("minutes and seeds must be positive numbers")
+    if config.minutes < 0.5 or config.seeds < 1:
+        raise UserError("minutes must be 0.5 or more, since they are compared every half minute, and seeds positive")
     wrong = set(config.algorithms) - {"awr", *PEERS}
     if wrong or not config.algorithms:
         raise UserError(f"unknown algorithm {', '.join(sorted(wrong)) or 'none'}: choose of awr, ppo and sac")
