@@ -36,7 +36,7 @@ AUTHORS = AwrConfig(
 )
 
 # The same regressions in a quarter as many steps, each four times as large on four times the rows, and the same samples
-# per iteration from four times the environments: as good per env step, and faster.
+# per iteration from four times the environments: 1.4 times as fast, but hopper learns less with it.
 WIDE = dataclasses.replace(
     AUTHORS, rollout_steps=8, batch_size=1024, value_lr=4e-2, policy_updates=250, value_updates=50
 )

@@ -17,9 +17,8 @@ from rich.table import Table
 
 from train import cli
 from train import config as settings
-from train.benchmarks import campaign
+from train.benchmarks import campaign, plots
 from train.errors import UserError, run_program
-from train.files import replacing
 
 NAMES = {"halfcheetah": "half_cheetah"}  # of tasks that the authors spell differently
 
@@ -83,25 +82,16 @@ def main() -> int:
 def _draw(
     path: pathlib.Path, task: str, theirs: dict[float, list[float]], ours: dict[str, np.ndarray], end: float
 ) -> None:
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(6.4, 4.2))
     steps = np.array(list(theirs)) / 1e6
     least, mean, most = (np.array([f(values) for values in theirs.values()]) for f in (np.min, np.mean, np.max))
-    axis.fill_between(steps, least, most, color="0.85", label="authors: least to most of their runs")
-    axis.plot(steps, mean, color="0.4", linewidth=2, label="authors: mean")
-    for name, curve in ours.items():
-        axis.plot(curve[0] / 1e6, curve[1], linewidth=1.2, label=f"ours: {name}")
-    axis.set(xlim=(0, 1.05 * end / 1e6), xlabel="million env steps", ylabel="mode return", title=f"paper/{task}")
-    axis.grid(alpha=0.3)
-    axis.legend(fontsize=8)
-    figure.tight_layout()
-    with replacing(path) as part:
-        figure.savefig(part, format="png", dpi=110)
-    plt.close(figure)
+    with plots.figure(path) as (axis,):
+        axis.fill_between(steps, least, most, color="0.85", label="authors: least to most of their runs")
+        axis.plot(steps, mean, color="0.4", linewidth=2, label="authors: mean")
+        for name, curve in ours.items():
+            axis.plot(curve[0] / 1e6, curve[1], linewidth=1.2, label=f"ours: {name}")
+        axis.set(xlim=(0, 1.05 * end / 1e6), xlabel="million env steps", ylabel="mode return", title=f"paper/{task}")
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
 
 
 if __name__ == "__main__":

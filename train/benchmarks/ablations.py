@@ -61,7 +61,7 @@ def main(args: list[str]) -> int:
     if config.seeds < 1 or config.num_steps < 0:
         raise UserError("seeds must be a positive number, and num_steps zero or more")
     registry.make(config.env)
-    folder = config.folder or pathlib.Path("checkpoints") / "benchmark" / f"ablations-{config.env.replace('/', '-')}"
+    folder = config.folder or campaign.default_folder("ablations", config.env)
     steps = config.num_steps or preset(config.env).num_steps
     common = ("--env", config.env, "--num_steps", str(steps), "--num_evals", "20")
     todo: dict[str, list[Job]] = {name: [] for name in variants(config)}

@@ -38,6 +38,11 @@ class Job:
     env: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
+def default_folder(kind: str, env: str) -> pathlib.Path:
+    """Where the runs of a kind of benchmark on a task lie, unless the user says otherwise."""
+    return pathlib.Path("checkpoints") / "benchmark" / f"{kind}-{env.replace('/', '-')}"
+
+
 def _note(run: pathlib.Path) -> pathlib.Path:
     """The file beside a run's folder that says which command it is of."""
     return run.with_name(run.name + ".json")

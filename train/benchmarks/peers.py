@@ -97,7 +97,7 @@ def main(args: list[str]) -> int:
     registry.make(config.env)
     if set(config.algorithms) & set(PEERS) and importlib.util.find_spec("brax") is None:
         raise UserError("Brax's trainers need Brax: pip install 'awr_mjx[brax]'")
-    folder = config.folder or pathlib.Path("checkpoints") / "benchmark" / f"peers-{config.env.replace('/', '-')}"
+    folder = config.folder or campaign.default_folder("peers", config.env)
     todo = {name: [job(config, name, seed) for seed in range(config.seeds)] for name in config.algorithms}
     campaign.train([one for same in todo.values() for one in same], folder)
     curves = {name: [campaign.curve(folder / one.name) for one in same] for name, same in todo.items()}

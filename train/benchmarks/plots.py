@@ -1,7 +1,8 @@
 """Figures of learning curves."""
 
+import contextlib
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,27 +14,36 @@ Curves = dict[str, list[list[Point]]]  # label -> a curve per seed
 UNITS = {"train_seconds": (60.0, "minutes of training"), "env_steps": (1e6, "million env steps")}
 
 
-def draw(panels: dict[str, Curves], x: str, path: pathlib.Path, levels: Sequence[float] = (), title: str = "") -> None:
+def draw(panels: dict[str, Curves], x: str, path: pathlib.Path, levels: Sequence[float] = ()) -> None:
     """Writes a PNG with a panel for each set of curves: every seed a thin line, their mean a thick one.
 
     `x` is a key of `UNITS`; `levels` are mode returns to mark with a line.
     """
+    with figure(path, len(panels)) as axes:
+        for axis, (name, curves) in zip(axes, panels.items(), strict=True):
+            _panel(axis, curves, x)
+            axis.set_title(name)
+            for level in levels:
+                axis.axhline(level, color="0.6", linewidth=0.8, linestyle="--")
+        axes[0].set_ylabel("mode return")
+
+
+@contextlib.contextmanager
+def figure(path: pathlib.Path, panels: int = 1) -> Iterator[Any]:
+    """Gives the axes of `panels` panels side by side; what the block draws becomes the PNG `path`."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, len(panels), figsize=(6.4 * len(panels), 4.2), squeeze=False, sharey=True)
-    for axis, (name, curves) in zip(axes[0], panels.items(), strict=True):
-        _panel(axis, curves, x)
-        axis.set_title(name or title)
-        for level in levels:
-            axis.axhline(level, color="0.6", linewidth=0.8, linestyle="--")
-    axes[0][0].set_ylabel("mode return")
-    figure.tight_layout()
-    with replacing(path) as part:
-        figure.savefig(part, format="png", dpi=110)
-    plt.close(figure)
+    drawn, axes = plt.subplots(1, panels, figsize=(6.4 * panels, 4.2), squeeze=False, sharey=True)
+    try:
+        yield axes[0]
+        drawn.tight_layout()
+        with replacing(path) as part:
+            drawn.savefig(part, format="png", dpi=110)
+    finally:
+        plt.close(drawn)
 
 
 def _panel(axis: Any, curves: Curves, x: str) -> None:

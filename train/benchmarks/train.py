@@ -101,7 +101,7 @@ def main(args: list[str]) -> int:
     env = registry.make(config.env)
     best = PAPER.get(config.env.removeprefix("paper/"))
     returns = config.returns or (tuple(share * best for share in SHARES) if best else ())
-    folder = config.folder or pathlib.Path("checkpoints") / "benchmark" / f"train-{config.env.replace('/', '-')}"
+    folder = config.folder or campaign.default_folder("train", config.env)
     with tempfile.TemporaryDirectory() as cache:
         todo = jobs(config, pathlib.Path(cache))
         campaign.train(todo, folder, config.at_once)
