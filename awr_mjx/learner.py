@@ -155,12 +155,11 @@ class Learner:
             prediction = self._value_units(params, state.normalizer, batch.obs)
             return losses.value_loss(prediction, batch.extra["target"] / self.value_scale, batch.valid)
 
-        def draw(key: Array) -> replay.Batch:
-            return replay.sample(ring, key, self.batch_share, target=g)
+        def read(places: replay.Places) -> replay.Batch:
+            return replay.read(ring, places, target=g)
 
-        value, opt, mean_loss = regress(
-            loss, self._value_tx, state.value, state.value_opt, draw, key, self.config.value_updates
-        )
+        places = replay.draw(ring, key, self.config.value_updates, self.batch_share)
+        value, opt, mean_loss = regress(loss, self._value_tx, state.value, state.value_opt, read, places)
         return state.replace(value=value, value_opt=opt), mean_loss  # type: ignore[attr-defined]
 
     def regress_policy(
@@ -174,16 +173,18 @@ class Learner:
             weight = batch.extra["weight"]
             return losses.policy_loss(policy, batch.action, weight, batch.valid, config.bound_coef, config.logit_coef)
 
-        def draw(key: Array) -> replay.Batch:
-            return replay.sample(ring, key, self.batch_share, weight=weights)
+        def read(places: replay.Places) -> replay.Batch:
+            return replay.read(ring, places, weight=weights)
 
+        places = replay.draw(ring, key, config.policy_updates, self.batch_share)
         policy, opt, mean_loss = regress(
-            loss, self._policy_tx, state.policy, state.policy_opt, draw, key, config.policy_updates, state.policy_step
+            loss, self._policy_tx, state.policy, state.policy_opt, read, places, state.policy_step
         )
         return state.replace(policy=policy, policy_opt=opt), mean_loss  # type: ignore[attr-defined]
 
     def _policy_diagnostics(self, state: LearnerState, old: Params, ring: replay.Ring, key: Array) -> Metrics:
-        batch = replay.sample(ring, key, min(KL_ROWS, ring.rows.reward.size))
+        places = replay.draw(ring, key, 1, min(KL_ROWS, ring.rows.reward.size))
+        batch = replay.read(ring, jax.tree.map(lambda x: x[0], places))
         new_policy = self.policy(state.policy, state.normalizer, batch.obs)
         old_policy = self.policy(old, state.normalizer, batch.obs)
         found = {
@@ -209,28 +210,28 @@ def regress(
     tx: optax.GradientTransformation,
     params: Params,
     opt: optax.OptState,
-    draw: Callable[[Array], replay.Batch],
-    key: Array,
-    updates: int,
+    read: Callable[[replay.Places], replay.Batch],
+    places: replay.Places,
     scale: Float[Array, ""] | float = 1.0,
 ) -> tuple[Params, optax.OptState, Float[Array, ""]]:
-    """Takes `updates` gradient steps, each on a fresh minibatch, as one scan.
+    """Takes U gradient steps, each on a minibatch of its own, as one scan.
 
     Args:
       loss: (params, minibatch) -> scalar [].
       tx: the optimiser of `params`, `opt` its state.
-      draw: key -> minibatch.
-      key: randomness of the minibatches.
-      updates: number of gradient steps, 0 or more.
+      read: places [B] -> minibatch.
+      places: those of U >= 0 minibatches [U, B].
       scale: multiplies every step, a scalar [].
 
     Returns:
       New parameters, new optimiser state, and the mean loss [] of all steps (0 if there were none).
     """
 
-    def step(carry: tuple[Params, optax.OptState], key: Array) -> tuple[tuple[Params, optax.OptState], Array]:
+    def step(
+        carry: tuple[Params, optax.OptState], places: replay.Places
+    ) -> tuple[tuple[Params, optax.OptState], Array]:
         params, opt = carry
-        batch = draw(key)
+        batch = read(places)
         with reduce.over(None):
             found = jax.value_and_grad(loss)(params, batch)
             rows = reduce.total(batch.valid.astype(jnp.float32))
@@ -238,5 +239,5 @@ def regress(
         changes, opt = tx.update(gradient, opt, params)
         return (optax.apply_updates(params, jax.tree.map(lambda x: scale * x, changes)), opt), value
 
-    (params, opt), values = lax.scan(step, (params, opt), jax.random.split(key, updates))
-    return params, opt, jnp.sum(values) / max(updates, 1)
+    (params, opt), values = lax.scan(step, (params, opt), places)
+    return params, opt, jnp.sum(values) / max(len(values), 1)

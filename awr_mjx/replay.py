@@ -43,6 +43,14 @@ class Ring:
 
 
 @struct.dataclass
+class Places:
+    """Attributes: `time` int32 [..., B] and `env` int32 [..., B], the row and the environment of minibatches of B."""
+
+    time: Int[Array, "... B"]
+    env: Int[Array, "... B"]
+
+
+@struct.dataclass
 class Batch:
     """A minibatch of B rows of single environments.
 
@@ -91,16 +99,22 @@ def insert(ring: Ring, rows: Rows) -> Ring:
     )
 
 
-def sample(ring: Ring, key: Key[Array, ""], batch_size: int, **beside: Float[Array, "C N"]) -> Batch:
-    """Draws B = `batch_size` rows of single environments, uniformly and with replacement, from the filled part.
+def draw(ring: Ring, key: Key[Array, ""], minibatches: int, batch_size: int) -> Places:
+    """Places of rows of single environments, uniformly and with replacement, from the filled part of `ring`.
 
-    Invalid rows may be drawn; they carry `valid` = False and must have weight 0 in every loss.
-
-    Args:
-      ring: the ring; `beside`: arrays [C, N] to be read at the same places (returns, weights).
+    Those of all minibatches at once, because each draw costs a small regression step's tenth.
     """
     key_time, key_env = jax.random.split(key)
-    time = jax.random.randint(key_time, (batch_size,), 0, jnp.maximum(ring.filled, 1))
-    env = jax.random.randint(key_env, (batch_size,), 0, ring.rows.reward.shape[1])
-    extra = {name: array[time, env] for name, array in beside.items()}
-    return Batch(ring.rows.obs[time, env], ring.rows.action[time, env], extra, ring.rows.valid[time, env])
+    shape = (minibatches, batch_size)
+    time = jax.random.randint(key_time, shape, 0, jnp.maximum(ring.filled, 1))
+    return Places(time, jax.random.randint(key_env, shape, 0, ring.rows.reward.shape[1]))
+
+
+def read(ring: Ring, places: Places, **beside: Float[Array, "C N"]) -> Batch:
+    """The minibatch of B rows at `places` [B], with what lies there in `beside` (returns, weights).
+
+    Invalid rows may be among them; they carry `valid` = False and must have weight 0 in every loss.
+    """
+    at = places.time, places.env
+    extra = {name: array[at] for name, array in beside.items()}
+    return Batch(ring.rows.obs[at], ring.rows.action[at], extra, ring.rows.valid[at])

@@ -18,6 +18,11 @@ from tests.tasks import Chain
 
 # A minibatch, for losses that do not look at it.
 ROW = replay.Batch(jnp.zeros((1, 1)), jnp.zeros((1, 1)), {}, jnp.ones(1, bool))
+
+
+def places(minibatches: int) -> replay.Places:
+    """Places of one row, the first, for each of some minibatches."""
+    return replay.Places(*2 * [jnp.zeros((minibatches, 1), jnp.int32)])
 SMALL = {"policy_hidden": (), "value_hidden": (), "batch_size": 512}
 
 
@@ -213,14 +218,14 @@ def test_optimisers_by_hand(optimizer: Any, expected: list[float]) -> None:
     tx = learner._policy_tx
     for updates, want in enumerate(expected, start=1):
         p = jnp.array(1.0)
-        found, _, _ = learning.regress(lambda p, _: p, tx, p, tx.init(p), lambda key: ROW, jax.random.key(0), updates)
+        found, _, _ = learning.regress(lambda p, _: p, tx, p, tx.init(p), lambda _: ROW, places(updates))
         assert float(found) == pytest.approx(want, rel=1e-4)
 
 
 def test_regression_reports_the_mean_loss() -> None:
     # Loss p^2 / 2 with step 0.5: p = 4, 2, 1 has losses 8, 2, 0.5: mean 3.5, and p ends at 0.5.
     tx, p = optax.sgd(0.5), jnp.array(4.0)
-    p, _, loss = learning.regress(lambda p, _: 0.5 * p**2, tx, p, tx.init(p), lambda key: ROW, jax.random.key(0), 3)
+    p, _, loss = learning.regress(lambda p, _: 0.5 * p**2, tx, p, tx.init(p), lambda _: ROW, places(3))
     assert (float(p), float(loss)) == pytest.approx((0.5, 3.5))
 
 
