@@ -63,7 +63,9 @@ def choose_devices(config: TrainConfig) -> TrainConfig:
     """
     there = jax.device_count()
     if config.devices > there:
-        raise UserError(f"devices is {config.devices}, but there are {there}: lower it")
+        raise UserError(
+            f"devices is {config.devices}, but there are {there}: lower it; a resumed run needs as many as it had"
+        )
     even = (n for n in range(there, 0, -1) if config.num_envs % n == 0 == config.awr.batch_size % n)
     return dataclasses.replace(config, devices=config.devices or next(even))
 

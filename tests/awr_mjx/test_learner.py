@@ -23,6 +23,8 @@ ROW = replay.Batch(jnp.zeros((1, 1)), jnp.zeros((1, 1)), {}, jnp.ones(1, bool))
 def places(minibatches: int) -> replay.Places:
     """Places of one row, the first, for each of some minibatches."""
     return replay.Places(*2 * [jnp.zeros((minibatches, 1), jnp.int32)])
+
+
 SMALL = {"policy_hidden": (), "value_hidden": (), "batch_size": 512}
 
 

@@ -80,9 +80,7 @@ def test_samples_are_uniform_over_the_filled_rows(blocks: int) -> None:
 
 def test_samples_follow_the_key() -> None:
     ring = replay.insert(replay.init(6, N, 3, 1, discrete=False), block(0, 6))
-    first, again, other = (
-        replay.read(ring, replay.draw(ring, jax.random.key(seed), 1, 64)).obs for seed in (1, 1, 2)
-    )
+    first, again, other = (replay.read(ring, replay.draw(ring, jax.random.key(seed), 1, 64)).obs for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (np.asarray(first) != np.asarray(other)).any()
 

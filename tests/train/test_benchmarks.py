@@ -89,6 +89,15 @@ def test_who_is_ahead_is_told_by_the_newest_evaluations() -> None:
     assert peers.compare({"awr": [late], "ppo": [theirs]}, 2.0)["ours_ahead_from_minute"] == 1.0
 
 
+def test_a_peer_can_have_the_settings_of_another_task() -> None:
+    config = peers.PeersBenchmark(env="hopper")
+    found = peers.job(config, "ppo:halfcheetah", 2)
+    assert found.name == "ppo-halfcheetah-2"
+    assert " ".join(found.args).endswith("--algorithm ppo --eval_seconds 30 --like halfcheetah")
+    assert "--like" not in peers.job(config, "ppo", 2).args
+    assert peers.label("ppo:halfcheetah") == "Brax PPO, settings of halfcheetah"
+
+
 def test_the_ablations_are_the_papers() -> None:
     found = ablations.variants(ablations.Ablations(env="paper/hopper"))
     assert found["AWR"] == ("--variant", "awr")

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from envs import registry
-from train import cli, runs
-from train.benchmarks import campaign, plots
+from train import cli
+from train.benchmarks import campaign, results
 from train.benchmarks.campaign import Job
 from train.errors import UserError
 from train.presets import preset
@@ -80,13 +80,11 @@ def main(args: list[str]) -> int:
         best = max(point["mode_return"] for points in seeds for point in points)
         table.add_row(name, ", ".join(f"{x:.0f}" for x in last), f"{statistics.mean(last):.0f}", f"{best:.0f}")
     Console(width=110).print(table)
-    out = config.out or folder / "results.json"
-    runs.write_json(out, campaign.about() | {"env": config.env, "num_steps": steps, "curves": curves})
     rings = {"AWR", *(name for name in curves if name.startswith("ring"))}
     panels = {
         f"{config.env}: what is left out": {name: seeds for name, seeds in curves.items() if name in VARIANTS},
         f"{config.env}: size of the ring": {name: seeds for name, seeds in curves.items() if name in rings},
     }
-    plots.draw(panels, "env_steps", out.with_suffix(".png"))
-    print(f"written to {out} and {out.with_suffix('.png')}")
+    result = {"env": config.env, "num_steps": steps, "curves": curves}
+    results.write(config.out or folder / "results.json", result, panels, "env_steps")
     return 0

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from envs import registry
-from train import cli, runs
-from train.benchmarks import campaign, plots
+from train import cli
+from train.benchmarks import campaign, results
 from train.benchmarks.campaign import Job, Point
 from train.errors import UserError
 
@@ -34,7 +34,7 @@ class PeersBenchmark:
     seeds: int = 1
     """Trainings of each."""
     algorithms: tuple[str, ...] = ("awr", *PEERS)
-    """Which of awr, ppo and sac."""
+    """Which of awr, ppo and sac; `ppo:TASK` has the settings that Brax published for another task."""
     folder: pathlib.Path | None = None
     """Folder for the runs; checkpoints/benchmark/peers-<env> if not given. What is finished there stays."""
     out: pathlib.Path | None = None
@@ -47,8 +47,16 @@ def job(config: PeersBenchmark, algorithm: str, seed: int) -> Job:
     if algorithm == "awr":
         evaluations = max(round(config.minutes * 60 / EVALUATION_SECONDS), 1)
         return Job(f"awr-{seed}", (*common, "--num_steps", str(10**12), "--num_evals", str(evaluations)))
-    more = ("--algorithm", algorithm, "--eval_seconds", str(EVALUATION_SECONDS))
-    return Job(f"{algorithm}-{seed}", (*common, *more), module="train.benchmarks.brax_trainers")
+    peer, _, like = algorithm.partition(":")
+    more = ["--algorithm", peer, "--eval_seconds", str(EVALUATION_SECONDS), *(("--like", like) if like else ())]
+    name = "-".join(filter(None, (peer, like, str(seed))))
+    return Job(name, (*common, *more), module="train.benchmarks.brax_trainers")
+
+
+def label(algorithm: str) -> str:
+    """An algorithm's name in the figure."""
+    peer, _, like = algorithm.partition(":")
+    return "AWR (ours)" if peer == "awr" else f"Brax {peer.upper()}" + (f", settings of {like}" if like else "")
 
 
 def at(points: list[Point], minute: float) -> float:
@@ -91,11 +99,12 @@ def main(args: list[str]) -> int:
     config = cli.parse(PeersBenchmark, args, prog=prog, description=(__doc__ or "").strip())
     if config.minutes < 0.5 or config.seeds < 1:
         raise UserError("minutes must be 0.5 or more, since they are compared every half minute, and seeds positive")
-    wrong = set(config.algorithms) - {"awr", *PEERS}
+    peers = {name for name in config.algorithms if name.partition(":")[0] in PEERS}
+    wrong = set(config.algorithms) - {"awr", *peers}
     if wrong or not config.algorithms:
         raise UserError(f"unknown algorithm {', '.join(sorted(wrong)) or 'none'}: choose of awr, ppo and sac")
     registry.make(config.env)
-    if set(config.algorithms) & set(PEERS) and importlib.util.find_spec("brax") is None:
+    if peers and importlib.util.find_spec("brax") is None:
         raise UserError("Brax's trainers need Brax: pip install 'awr_mjx[brax]'")
     folder = config.folder or campaign.default_folder("peers", config.env)
     todo = {name: [job(config, name, seed) for seed in range(config.seeds)] for name in config.algorithms}
@@ -103,11 +112,7 @@ def main(args: list[str]) -> int:
     curves = {name: [campaign.curve(folder / one.name) for one in same] for name, same in todo.items()}
     found = compare(curves, config.minutes)
     show(config.env, found, curves)
-    out = config.out or folder / "results.json"
-    runs.write_json(out, campaign.about() | {"env": config.env, "comparison": found, "curves": curves})
-    names = {"awr": "AWR (ours)", "ppo": "Brax PPO", "sac": "Brax SAC"}
-    plots.draw(
-        {config.env: {names[name]: same for name, same in curves.items()}}, "train_seconds", out.with_suffix(".png")
-    )
-    print(f"written to {out} and {out.with_suffix('.png')}")
+    result = {"env": config.env, "comparison": found, "curves": curves}
+    panels = {config.env: {label(name): same for name, same in curves.items()}}
+    results.write(config.out or folder / "results.json", result, panels, "train_seconds")
     return 0

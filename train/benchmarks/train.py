@@ -14,7 +14,7 @@ from rich.table import Table
 
 from envs import registry
 from train import cli, runs
-from train.benchmarks import campaign, loop, plots
+from train.benchmarks import campaign, loop, results
 from train.benchmarks.campaign import Job, Point
 from train.errors import UserError
 
@@ -108,21 +108,16 @@ def main(args: list[str]) -> int:
     curves = {job.name: campaign.curve(folder / job.name) for job in todo}
     found = {name: summarise(points, returns) for name, points in curves.items()}
     show(config, returns, found)
-    result = campaign.about() | {"env": config.env, "settings": config.set, "runs": found, "curves": curves}
+    result = {"env": config.env, "settings": config.set, "runs": found, "curves": curves}
     if config.phases:
         runs.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), runs.cores())
         measured = loop.measure(env, cli_settings(config), 5)
         loop.show([measured])
         result["phases"] = measured
-    out = config.out or folder / "results.json"
-    runs.write_json(out, result)
-    plots.draw(
-        {config.env: {"AWR": list(curves.values())}}, "train_seconds", out.with_suffix(".png"), levels=returns[-1:]
-    )
     median = statistics.median(one["final_mode_return"] for one in found.values())
-    print(
-        f"final mode return, median of {len(found)} seeds: {median:.0f}; written to {out} and {out.with_suffix('.png')}"
-    )
+    print(f"final mode return, median of {len(found)} seeds: {median:.0f}")
+    panels = {config.env: {"AWR": list(curves.values())}}
+    results.write(config.out or folder / "results.json", result, panels, "train_seconds", levels=returns[-1:])
     return 0
 
 
