@@ -18,6 +18,10 @@ class AwrConfig:
     """The replay ring holds this many iterations' rows; 1 is on-policy. Paper: the newest 50,000 samples, about 25."""
     gamma: float = 0.99
     """Discount per control step, in [0, 1). Paper: 0.99."""
+    gamma_end: float = 0.0
+    """If > 0, the horizon 1 / (1 - gamma) goes to that of this discount, by the same factor every env step."""
+    gamma_steps: int = 10_000_000
+    """Env steps after which gamma_end is reached, > 0."""
     lam: float = 0.95
     """Lambda of TD(lambda), in [0, 1]; 1 is Monte Carlo. Paper: 0.95."""
     baseline: bool = True
@@ -88,6 +92,7 @@ class AwrConfig:
                 found.append(f"{name} must be {rule}, not {getattr(self, name)}")
 
         require(0 <= self.gamma < 1, "gamma", "at least 0 and below 1")
+        require(0 <= self.gamma_end < 1, "gamma_end", "at least 0 (off) and below 1")
         require(0 <= self.lam <= 1, "lam", "from 0 to 1")
         require(0 <= self.target_ess < 1, "target_ess", "at least 0 (off) and below 1")
         require(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
@@ -96,7 +101,7 @@ class AwrConfig:
         for name in ("bound_coef", "logit_coef", "std_min", "target_kl"):
             require(0 <= getattr(self, name) < math.inf, name, "zero or a positive number")
         require(not self.learn_std or self.std > self.std_min, "std", f"above std_min ({self.std_min}) to be learned")
-        for name in ("rollout_steps", "buffer_blocks", "batch_size"):
+        for name in ("rollout_steps", "buffer_blocks", "batch_size", "gamma_steps"):
             require(getattr(self, name) > 0, name, "a positive number")
         for name in ("policy_updates", "value_updates", "normalizer_steps"):
             require(getattr(self, name) >= 0, name, "zero or a positive number")

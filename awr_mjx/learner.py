@@ -29,13 +29,15 @@ KL_ROWS = 4096  # rows on which KL(new || old) is estimated each iteration
 @struct.dataclass
 class LearnerState:
     """Attributes: `policy` and `value` parameters, their optimisers' states, the share of `policy_lr` that the policy
-    takes as its step (float32 [], 1 unless `target_kl` is set), and the observation `normalizer`."""
+    takes as its step (float32 [], 1 unless `target_kl` is set), the horizon 1 / (1 - gamma) of the discount in use
+    (float32 [], control steps), and the observation `normalizer`."""
 
     policy: Params
     value: Params
     policy_opt: optax.OptState
     value_opt: optax.OptState
     policy_step: Float[Array, ""]
+    horizon: Float[Array, ""]
     normalizer: normalizer.Normalizer
 
 
@@ -45,7 +47,6 @@ class Learner:
     def __init__(self, config: AwrConfig, observation_size: int, action_size: int, discrete: bool) -> None:
         self.config, self.discrete = config, discrete
         self.observation_size, self.action_size = observation_size, action_size
-        self.value_scale = 1.0 / (1.0 - config.gamma)
         self._policy_net = Mlp(config.policy_hidden, action_size, config.activation, small_output=True)
         self._value_net = Mlp(config.value_hidden, 1, config.activation)
         self._policy_tx = self._optimizer(config.policy_lr)
@@ -69,6 +70,7 @@ class Learner:
             policy_opt=self._policy_tx.init(policy),
             value_opt=self._value_tx.init(value),
             policy_step=jnp.ones(()),
+            horizon=jnp.float32(1.0 / (1.0 - self.config.gamma)),
             normalizer=normalizer.init(obs.shape[-1]),
         )
 
@@ -93,11 +95,9 @@ class Learner:
             return self.config.std_min + jax.nn.softplus(params["raw_std"])
         return jnp.full(self.action_size, self.config.std)
 
-    def value(
-        self, params: Params, stats: normalizer.Normalizer, obs: Float[Array, "*batch O"]
-    ) -> Float[Array, "*batch"]:
+    def value(self, state: LearnerState, obs: Float[Array, "*batch O"]) -> Float[Array, "*batch"]:
         """V(s) in units of reward, for raw observations [..., O]."""
-        return self._value_units(params, stats, obs) * self.value_scale
+        return self._value_units(state.value, state.normalizer, obs) * state.horizon
 
     def _value_units(self, params: Params, stats: normalizer.Normalizer, obs: Array) -> Array:
         """The value network's output f(s) = V(s) (1 - gamma)."""
@@ -133,6 +133,10 @@ class Learner:
         if config.target_kl:
             metrics["policy_step"] = state.policy_step
             state = state.replace(policy_step=next_step(state.policy_step, metrics["kl"], config.target_kl))  # type: ignore[attr-defined]
+        if config.gamma_end:
+            metrics["horizon"] = state.horizon
+            added = config.rollout_steps * live_obs.shape[0] * reduce.devices()
+            state = state.replace(horizon=next_horizon(state.horizon, config, added))  # type: ignore[attr-defined]
         metrics |= {"value_mean": reduce.mean(v, valid), "ring_valid": reduce.total(valid.astype(jnp.float32))}
         return state, metrics
 
@@ -141,10 +145,8 @@ class Learner:
     ) -> tuple[Float[Array, "C N"], Float[Array, "C N"]]:
         """TD(lambda) returns and values [C, N] of the ring under the present value network (`returns.relabel`)."""
 
-        def value(obs: Array) -> Array:
-            return self.value(state.value, state.normalizer, obs)
-
-        return returns.relabel(ring, value, live_obs, self.config.gamma, self.config.lam)
+        gamma = 1.0 - 1.0 / state.horizon
+        return returns.relabel(ring, lambda obs: self.value(state, obs), live_obs, gamma, self.config.lam)
 
     def regress_value(
         self, state: LearnerState, ring: replay.Ring, g: Float[Array, "C N"], key: Key[Array, ""]
@@ -153,7 +155,7 @@ class Learner:
 
         def loss(params: Params, batch: replay.Batch) -> Array:
             prediction = self._value_units(params, state.normalizer, batch.obs)
-            return losses.value_loss(prediction, batch.extra["target"] / self.value_scale, batch.valid)
+            return losses.value_loss(prediction, batch.extra["target"] / state.horizon, batch.valid)
 
         def read(places: replay.Places) -> replay.Batch:
             return replay.read(ring, places, target=g)
@@ -203,6 +205,13 @@ def next_step(step: Float[Array, ""], kl: Float[Array, ""], target: float) -> Fl
     """
     change = jnp.sqrt(target / jnp.maximum(kl, 1e-3 * target))
     return jnp.clip(step * jnp.clip(change, STEP_LEAST_CHANGE, 1 / STEP_LEAST_CHANGE), STEP_LEAST, 1.0)
+
+
+def next_horizon(horizon: Float[Array, ""], config: AwrConfig, env_steps: int) -> Float[Array, ""]:
+    """The horizon [], in control steps, after `env_steps` more: on its way from that of gamma to that of gamma_end."""
+    first, last = 1.0 / (1.0 - config.gamma), 1.0 / (1.0 - config.gamma_end)
+    moved = horizon * (last / first) ** (env_steps / config.gamma_steps)
+    return jnp.clip(moved, min(first, last), max(first, last))
 
 
 def regress(

@@ -20,7 +20,7 @@ def td_lambda_step(
     valid_tp1: Bool[Array, "*n"],
     v_tp1: Float[Array, "*n"],
     g_tp1: Float[Array, "*n"],
-    gamma: float,
+    gamma: float | Float[Array, ""],
     lam: float,
 ) -> Float[Array, "*n"]:
     """G_t = r_t + gamma c_t [(1 - lam k_t) V(s_{t+1}) + lam k_t G_{t+1}], all arrays [...].
@@ -34,7 +34,7 @@ def td_lambda_step(
 
 
 def relabel(
-    ring: Ring, value_fn: ValueFn, live_obs: Float[Array, "N O"], gamma: float, lam: float
+    ring: Ring, value_fn: ValueFn, live_obs: Float[Array, "N O"], gamma: float | Float[Array, ""], lam: float
 ) -> tuple[Float[Array, "C N"], Float[Array, "C N"]]:
     """TD(lambda) returns and values of all C rows of the ring, in one reverse scan from the newest to the oldest.
 
@@ -44,7 +44,7 @@ def relabel(
       ring: the ring; it may have wrapped around.
       value_fn: maps raw observations [N, O] to values [N].
       live_obs: the observation [N, O] of every environment now, the successor of the newest row.
-      gamma: discount per control step.
+      gamma: discount per control step, a scalar [].
       lam: lambda of TD(lambda).
 
     Returns:

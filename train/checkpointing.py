@@ -24,7 +24,7 @@ from train.loop import TrainState
 from train.memory import human
 
 ARRAYS = ("learner", "ring", "rest")
-FORMAT = 2
+FORMAT = 3
 
 
 class Damaged(Exception):

@@ -88,7 +88,7 @@ def test_the_critic_finds_the_value_of_a_chain(end: Any) -> None:
     rows, live = chain_rows(chain, 24)
     assert (rows["valid"] == 0).sum() >= 16
     state, metrics = train(critic(), ring_of(rows), live, 40)
-    found = critic().value(state.value, state.normalizer, jnp.eye(4))
+    found = critic().value(state, jnp.eye(4))
     np.testing.assert_allclose(found, chain.value(0.9), atol=0.03)
     assert metrics["explained_variance"] > 0.98
 
@@ -182,12 +182,12 @@ def test_weights_come_from_values_before_or_after_their_regression() -> None:
     rows, live = chain_rows(Chain(4), 24)
     once, twice = critic(relabel="once", policy_updates=0), critic()
     state = once.observe(fresh(once), ring_of(rows).rows)
-    before = np.asarray(once.value(state.value, state.normalizer, jnp.asarray(rows["obs"], jnp.float32)))
+    before = np.asarray(once.value(state, jnp.asarray(rows["obs"], jnp.float32)))
     before = before[rows["valid"] > 0].mean()
     _, metrics = train(once, ring_of(rows), live, 1)
     assert metrics["value_mean"] == pytest.approx(before, rel=1e-5, abs=1e-5)
     state, metrics = train(twice, ring_of(rows), live, 1)
-    after = np.asarray(twice.value(state.value, state.normalizer, jnp.asarray(rows["obs"], jnp.float32)))
+    after = np.asarray(twice.value(state, jnp.asarray(rows["obs"], jnp.float32)))
     after = after[rows["valid"] > 0].mean()
     assert metrics["value_mean"] == pytest.approx(after, rel=1e-5)
     assert abs(after - before) > 0.1
@@ -199,7 +199,8 @@ def test_values_are_in_units_of_reward() -> None:
     params = {"out": {"kernel": jnp.array([[0.5], [-1.0]]), "bias": jnp.array([0.25])}}
     stats = normalizer.Normalizer(jnp.array(5.0), jnp.array([1.0, 0.0]), jnp.array([4.0, 1.0]))
     # Normalised (2, 1) and (clipped) (3, 0): 50 (1 - 1 + 0.25) = 12.5 and 50 (1.5 + 0.25) = 87.5.
-    found = learner.value(params, stats, jnp.array([[5.0, 1.0], [99.0, 0.0]]))
+    state = learner.init(jax.random.key(0)).replace(value=params, normalizer=stats)
+    found = learner.value(state, jnp.array([[5.0, 1.0], [99.0, 0.0]]))
     np.testing.assert_allclose(found, [12.5, 87.5], rtol=1e-5)
 
 
@@ -229,6 +230,25 @@ def test_regression_reports_the_mean_loss() -> None:
     tx, p = optax.sgd(0.5), jnp.array(4.0)
     p, _, loss = learning.regress(lambda p, _: 0.5 * p**2, tx, p, tx.init(p), lambda _: ROW, places(3))
     assert (float(p), float(loss)) == pytest.approx((0.5, 3.5))
+
+
+def test_the_horizon_grows_to_that_of_gamma_end() -> None:
+    # From 10 to 40 control steps in 200 env steps: 20 after half of them, and no further than 40.
+    config = AwrConfig(gamma=0.9, gamma_end=0.975, gamma_steps=200)
+    after = [float(learning.next_horizon(jnp.float32(10), config, steps)) for steps in (100, 200, 300)]
+    assert after == pytest.approx([20.0, 40.0, 40.0], rel=1e-5)
+    shorter = AwrConfig(gamma=0.975, gamma_end=0.9, gamma_steps=200)
+    assert float(learning.next_horizon(jnp.float32(40), shorter, 100)) == pytest.approx(20.0, rel=1e-5)
+
+
+def test_an_update_moves_the_horizon_by_its_env_steps() -> None:
+    # 2 rows of 4 environments are 8 env steps: a third of the way from 10 to 80 is a doubling.
+    config = AwrConfig(**SMALL, rollout_steps=2, gamma=0.9, gamma_end=0.9875, gamma_steps=24)  # type: ignore[arg-type]
+    learner = Learner(config, 3, 1, discrete=False)
+    ring = replay.init(config.capacity, 4, 3, 1, discrete=False)
+    state = learner.init(jax.random.key(0))
+    state, metrics = learner.update(state, ring, jnp.zeros((4, 3)), jax.random.key(1))
+    assert (float(metrics["horizon"]), float(state.horizon)) == pytest.approx((10.0, 20.0), rel=1e-5)
 
 
 def test_the_policy_step_follows_the_target_kl() -> None:

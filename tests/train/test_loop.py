@@ -161,7 +161,7 @@ def test_advantages_are_those_of_the_ring_and_the_live_observations() -> None:
     state, metrics = run(chain_loop().init(7), 1)
     learned, rows = state.learner, jax.tree.map(lambda x: np.asarray(x)[:4], state.ring.rows)
     obs = jnp.asarray(np.concatenate([rows.obs, state.env.env.obs[None]]))
-    values = np.asarray(chain_loop().learner.value(learned.value, learned.normalizer, obs), float)
+    values = np.asarray(chain_loop().learner.value(learned, obs), float)
     g = np.zeros((4, N))
     for n in range(N):
         for t in (3, 2, 1, 0):  # nothing ever fails; the trace goes on where the next row is valid
