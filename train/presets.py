@@ -53,9 +53,9 @@ def _add(config: TrainConfig) -> None:
     PRESETS[config.env] = config
 
 
-# Its jumps end most episodes that end early. With target_kl the policy stays near what it has been seen to survive while
-# its noise is still large, and runs faster for it. A horizon of 100 control steps then bears a jump too high every 500
-# for a fifth more speed, so the horizon grows to 333: that long from the start, it learns to run more slowly.
+# Its jumps end most episodes that end early. With target_kl the policy stays near what it has been seen to survive, and
+# keeps its noise while it learns to run. A horizon of 100 control steps then bears a jump too high every 500 for a
+# fifth more speed, so the horizon grows to 333: that long from the start, it learns to run more slowly.
 _add(
     TrainConfig(
         env="ant",
