@@ -185,8 +185,7 @@ class Learner:
         return state.replace(policy=policy, policy_opt=opt), mean_loss  # type: ignore[attr-defined]
 
     def _policy_diagnostics(self, state: LearnerState, old: Params, ring: replay.Ring, key: Array) -> Metrics:
-        places = replay.draw(ring, key, 1, min(KL_ROWS, ring.rows.reward.size))
-        batch = replay.read(ring, jax.tree.map(lambda x: x[0], places))
+        batch = replay.read(ring, replay.draw(ring, key, min(KL_ROWS, ring.rows.reward.size)))
         new_policy = self.policy(state.policy, state.normalizer, batch.obs)
         old_policy = self.policy(old, state.normalizer, batch.obs)
         found = {

@@ -99,13 +99,12 @@ def insert(ring: Ring, rows: Rows) -> Ring:
     )
 
 
-def draw(ring: Ring, key: Key[Array, ""], minibatches: int, batch_size: int) -> Places:
-    """Places of rows of single environments, uniformly and with replacement, from the filled part of `ring`.
+def draw(ring: Ring, key: Key[Array, ""], *shape: int) -> Places:
+    """Places [*shape] of rows of single environments, uniformly and with replacement, from the filled part of `ring`.
 
-    Those of all minibatches at once, because each draw costs a small regression step's tenth.
+    Draw those of all minibatches at once: a draw for each would cost a tenth of a small regression step.
     """
     key_time, key_env = jax.random.split(key)
-    shape = (minibatches, batch_size)
     time = jax.random.randint(key_time, shape, 0, jnp.maximum(ring.filled, 1))
     return Places(time, jax.random.randint(key_env, shape, 0, ring.rows.reward.shape[1]))
 

@@ -58,8 +58,7 @@ def test_samples_are_uniform_over_the_filled_rows(blocks: int) -> None:
         ring = replay.insert(ring, block(2 * number, 2))
     beside = ring.rows.reward * 2
     draws = 30_000
-    places = replay.draw(ring, jax.random.key(0), 10, draws // 10)
-    batch = replay.read(ring, jax.tree.map(lambda x: x.reshape(-1), places), double=beside)
+    batch = replay.read(ring, replay.draw(ring, jax.random.key(0), draws), double=beside)
 
     code = np.asarray(batch.obs[:, 0], float)
     rows = range(max(0, 2 * blocks - 6), 2 * blocks)
@@ -80,7 +79,7 @@ def test_samples_are_uniform_over_the_filled_rows(blocks: int) -> None:
 
 def test_samples_follow_the_key() -> None:
     ring = replay.insert(replay.init(6, N, 3, 1, discrete=False), block(0, 6))
-    first, again, other = (replay.read(ring, replay.draw(ring, jax.random.key(seed), 1, 64)).obs for seed in (1, 1, 2))
+    first, again, other = (replay.read(ring, replay.draw(ring, jax.random.key(seed), 64)).obs for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (np.asarray(first) != np.asarray(other)).any()
 

@@ -135,6 +135,7 @@ def test_training_is_measured(tmp_path: pathlib.Path) -> None:
         ("train --env ants", "unknown task 'ants'"),
         ("train --seeds 0", "seeds and minutes must be positive numbers"),
         ("peers --algorithms awr trpo", "unknown algorithm trpo: choose of awr, ppo and sac"),
+        ("peers --algorithms awr ppo:hopper", "nothing is published for ppo on 'hopper'"),
         ("peers --minutes 0.2", "minutes must be 0.5 or more"),
         ("ablations --seeds -1", "seeds must be a positive number"),
         ("ablations --env cartpole --at_once 1000", "at_once must be from 1 to"),

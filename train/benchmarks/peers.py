@@ -14,7 +14,7 @@ from rich.table import Table
 
 from envs import registry
 from train import cli
-from train.benchmarks import campaign, results
+from train.benchmarks import brax_trainers, campaign, results
 from train.benchmarks.campaign import Job, Point
 from train.errors import UserError
 
@@ -41,13 +41,19 @@ class PeersBenchmark:
     """JSON file to write, and a PNG of the same name; `results.json` in the folder if not given."""
 
 
+def parts(algorithm: str) -> tuple[str, str]:
+    """The trainer, and the task whose published settings it is to have; empty for its own."""
+    name, _, like = algorithm.partition(":")
+    return name, like
+
+
 def job(config: PeersBenchmark, algorithm: str, seed: int) -> Job:
     """The training of one algorithm."""
     common = ("--env", config.env, "--seed", str(seed), "--minutes", f"{config.minutes:g}")
     if algorithm == "awr":
         evaluations = max(round(config.minutes * 60 / EVALUATION_SECONDS), 1)
         return Job(f"awr-{seed}", (*common, "--num_steps", str(10**12), "--num_evals", str(evaluations)))
-    peer, _, like = algorithm.partition(":")
+    peer, like = parts(algorithm)
     more = ["--algorithm", peer, "--eval_seconds", str(EVALUATION_SECONDS), *(("--like", like) if like else ())]
     name = "-".join(filter(None, (peer, like, str(seed))))
     return Job(name, (*common, *more), module="train.benchmarks.brax_trainers")
@@ -55,7 +61,7 @@ def job(config: PeersBenchmark, algorithm: str, seed: int) -> Job:
 
 def label(algorithm: str) -> str:
     """An algorithm's name in the figure."""
-    peer, _, like = algorithm.partition(":")
+    peer, like = parts(algorithm)
     return "AWR (ours)" if peer == "awr" else f"Brax {peer.upper()}" + (f", settings of {like}" if like else "")
 
 
@@ -99,11 +105,13 @@ def main(args: list[str]) -> int:
     config = cli.parse(PeersBenchmark, args, prog=prog, description=(__doc__ or "").strip())
     if config.minutes < 0.5 or config.seeds < 1:
         raise UserError("minutes must be 0.5 or more, since they are compared every half minute, and seeds positive")
-    peers = {name for name in config.algorithms if name.partition(":")[0] in PEERS}
+    peers = {name for name in config.algorithms if parts(name)[0] in PEERS}
     wrong = set(config.algorithms) - {"awr", *peers}
     if wrong or not config.algorithms:
         raise UserError(f"unknown algorithm {', '.join(sorted(wrong)) or 'none'}: choose of awr, ppo and sac")
     registry.make(config.env)
+    for name, like in map(parts, peers):  # before hours of training, not after them
+        brax_trainers.hyper_parameters(name, config.env, like)
     if peers and importlib.util.find_spec("brax") is None:
         raise UserError("Brax's trainers need Brax: pip install 'awr_mjx[brax]'")
     folder = config.folder or campaign.default_folder("peers", config.env)
