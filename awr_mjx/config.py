@@ -19,9 +19,9 @@ class AwrConfig:
     gamma: float = 0.99
     """Discount per control step, in [0, 1). Paper: 0.99."""
     gamma_end: float = 0.0
-    """If > 0, the horizon 1 / (1 - gamma) goes to that of this discount, by the same factor every env step."""
+    """If > 0, the discount from `gamma_steps` on: first learn fast with a short horizon, then what a long one asks for."""
     gamma_steps: int = 10_000_000
-    """Env steps after which gamma_end is reached, > 0."""
+    """Env steps with gamma before gamma_end, from 1 to 2^30."""
     lam: float = 0.95
     """Lambda of TD(lambda), in [0, 1]; 1 is Monte Carlo. Paper: 0.95."""
     baseline: bool = True
@@ -101,8 +101,9 @@ class AwrConfig:
         for name in ("bound_coef", "logit_coef", "std_min", "target_kl"):
             require(0 <= getattr(self, name) < math.inf, name, "zero or a positive number")
         require(not self.learn_std or self.std > self.std_min, "std", f"above std_min ({self.std_min}) to be learned")
-        for name in ("rollout_steps", "buffer_blocks", "batch_size", "gamma_steps"):
+        for name in ("rollout_steps", "buffer_blocks", "batch_size"):
             require(getattr(self, name) > 0, name, "a positive number")
+        require(0 < self.gamma_steps <= 2**30, "gamma_steps", "from 1 to 2^30")
         for name in ("policy_updates", "value_updates", "normalizer_steps"):
             require(getattr(self, name) >= 0, name, "zero or a positive number")
         for name in ("policy_hidden", "value_hidden"):

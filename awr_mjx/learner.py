@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 from jax import lax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from awr_mjx import losses, normalizer, reduce, replay, returns
 from awr_mjx.config import AwrConfig
@@ -29,15 +29,15 @@ KL_ROWS = 4096  # rows on which KL(new || old) is estimated each iteration
 @struct.dataclass
 class LearnerState:
     """Attributes: `policy` and `value` parameters, their optimisers' states, the share of `policy_lr` that the policy
-    takes as its step (float32 [], 1 unless `target_kl` is set), the horizon 1 / (1 - gamma) of the discount in use
-    (float32 [], control steps), and the observation `normalizer`."""
+    takes as its step (float32 [], 1 unless `target_kl` is set), the env steps learned from (int32 [], up to
+    `gamma_steps`), and the observation `normalizer`."""
 
     policy: Params
     value: Params
     policy_opt: optax.OptState
     value_opt: optax.OptState
     policy_step: Float[Array, ""]
-    horizon: Float[Array, ""]
+    env_steps: Int[Array, ""]
     normalizer: normalizer.Normalizer
 
 
@@ -70,7 +70,7 @@ class Learner:
             policy_opt=self._policy_tx.init(policy),
             value_opt=self._value_tx.init(value),
             policy_step=jnp.ones(()),
-            horizon=jnp.float32(1.0 / (1.0 - self.config.gamma)),
+            env_steps=jnp.zeros((), jnp.int32),
             normalizer=normalizer.init(obs.shape[-1]),
         )
 
@@ -95,9 +95,15 @@ class Learner:
             return self.config.std_min + jax.nn.softplus(params["raw_std"])
         return jnp.full(self.action_size, self.config.std)
 
+    def horizon(self, state: LearnerState) -> Float[Array, ""]:
+        """The horizon 1 / (1 - gamma) [] of the discount in use, in control steps."""
+        first, last = 1.0 / (1.0 - self.config.gamma), 1.0 / (1.0 - self.config.gamma_end)
+        late = jnp.logical_and(self.config.gamma_end > 0, state.env_steps >= self.config.gamma_steps)
+        return jnp.where(late, last, first)
+
     def value(self, state: LearnerState, obs: Float[Array, "*batch O"]) -> Float[Array, "*batch"]:
         """V(s) in units of reward, for raw observations [..., O]."""
-        return self._value_units(state.value, state.normalizer, obs) * state.horizon
+        return self._value_units(state.value, state.normalizer, obs) * self.horizon(state)
 
     def _value_units(self, params: Params, stats: normalizer.Normalizer, obs: Array) -> Array:
         """The value network's output f(s) = V(s) (1 - gamma)."""
@@ -134,9 +140,9 @@ class Learner:
             metrics["policy_step"] = state.policy_step
             state = state.replace(policy_step=next_step(state.policy_step, metrics["kl"], config.target_kl))  # type: ignore[attr-defined]
         if config.gamma_end:
-            metrics["horizon"] = state.horizon
-            added = config.rollout_steps * live_obs.shape[0] * reduce.devices()
-            state = state.replace(horizon=next_horizon(state.horizon, config, added))  # type: ignore[attr-defined]
+            metrics["horizon"] = self.horizon(state)
+        added = config.rollout_steps * live_obs.shape[0] * reduce.devices()
+        state = state.replace(env_steps=jnp.minimum(state.env_steps + added, config.gamma_steps))  # type: ignore[attr-defined]
         metrics |= {"value_mean": reduce.mean(v, valid), "ring_valid": reduce.total(valid.astype(jnp.float32))}
         return state, metrics
 
@@ -145,7 +151,7 @@ class Learner:
     ) -> tuple[Float[Array, "C N"], Float[Array, "C N"]]:
         """TD(lambda) returns and values [C, N] of the ring under the present value network (`returns.relabel`)."""
 
-        gamma = 1.0 - 1.0 / state.horizon
+        gamma = 1.0 - 1.0 / self.horizon(state)
         return returns.relabel(ring, lambda obs: self.value(state, obs), live_obs, gamma, self.config.lam)
 
     def regress_value(
@@ -153,9 +159,11 @@ class Learner:
     ) -> tuple[LearnerState, Float[Array, ""]]:
         """Fits the value network to the returns `g` [C, N]; gives the new state and the mean loss []."""
 
+        horizon = self.horizon(state)
+
         def loss(params: Params, batch: replay.Batch) -> Array:
             prediction = self._value_units(params, state.normalizer, batch.obs)
-            return losses.value_loss(prediction, batch.extra["target"] / state.horizon, batch.valid)
+            return losses.value_loss(prediction, batch.extra["target"] / horizon, batch.valid)
 
         def read(places: replay.Places) -> replay.Batch:
             return replay.read(ring, places, target=g)
@@ -204,13 +212,6 @@ def next_step(step: Float[Array, ""], kl: Float[Array, ""], target: float) -> Fl
     """
     change = jnp.sqrt(target / jnp.maximum(kl, 1e-3 * target))
     return jnp.clip(step * jnp.clip(change, STEP_LEAST_CHANGE, 1 / STEP_LEAST_CHANGE), STEP_LEAST, 1.0)
-
-
-def next_horizon(horizon: Float[Array, ""], config: AwrConfig, env_steps: int) -> Float[Array, ""]:
-    """The horizon [], in control steps, after `env_steps` more: on its way from that of gamma to that of gamma_end."""
-    first, last = 1.0 / (1.0 - config.gamma), 1.0 / (1.0 - config.gamma_end)
-    moved = horizon * (last / first) ** (env_steps / config.gamma_steps)
-    return jnp.clip(moved, min(first, last), max(first, last))
 
 
 def regress(

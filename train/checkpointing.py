@@ -24,7 +24,7 @@ from train.loop import TrainState
 from train.memory import human
 
 ARRAYS = ("learner", "ring", "rest")
-FORMAT = 3
+FORMAT = 4
 
 
 class Damaged(Exception):

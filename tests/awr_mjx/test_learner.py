@@ -232,23 +232,20 @@ def test_regression_reports_the_mean_loss() -> None:
     assert (float(p), float(loss)) == pytest.approx((0.5, 3.5))
 
 
-def test_the_horizon_grows_to_that_of_gamma_end() -> None:
-    # From 10 to 40 control steps in 200 env steps: 20 after half of them, and no further than 40.
-    config = AwrConfig(gamma=0.9, gamma_end=0.975, gamma_steps=200)
-    after = [float(learning.next_horizon(jnp.float32(10), config, steps)) for steps in (100, 200, 300)]
-    assert after == pytest.approx([20.0, 40.0, 40.0], rel=1e-5)
-    shorter = AwrConfig(gamma=0.975, gamma_end=0.9, gamma_steps=200)
-    assert float(learning.next_horizon(jnp.float32(40), shorter, 100)) == pytest.approx(20.0, rel=1e-5)
-
-
-def test_an_update_moves_the_horizon_by_its_env_steps() -> None:
-    # 2 rows of 4 environments are 8 env steps: a third of the way from 10 to 80 is a doubling.
-    config = AwrConfig(**SMALL, rollout_steps=2, gamma=0.9, gamma_end=0.9875, gamma_steps=24)  # type: ignore[arg-type]
+def test_gamma_end_follows_gamma_after_its_env_steps() -> None:
+    # 2 rows of 4 environments are 8 env steps an iteration: 16 of them with a horizon of 10, then 80.
+    config = AwrConfig(**SMALL, rollout_steps=2, gamma=0.9, gamma_end=0.9875, gamma_steps=16)  # type: ignore[arg-type]
     learner = Learner(config, 3, 1, discrete=False)
     ring = replay.init(config.capacity, 4, 3, 1, discrete=False)
-    state = learner.init(jax.random.key(0))
-    state, metrics = learner.update(state, ring, jnp.zeros((4, 3)), jax.random.key(1))
-    assert (float(metrics["horizon"]), float(state.horizon)) == pytest.approx((10.0, 20.0), rel=1e-5)
+    state, horizons = learner.init(jax.random.key(0)), []
+    first = float(learner.value(state, jnp.ones(3)))
+    for _ in range(4):
+        state, metrics = learner.update(state, ring, jnp.zeros((4, 3)), jax.random.key(1))
+        horizons.append(float(metrics["horizon"]))
+    assert horizons == pytest.approx([10.0, 10.0, 80.0, 80.0], rel=1e-5)
+    assert int(state.env_steps) == 16
+    late = learner.init(jax.random.key(0)).replace(env_steps=state.env_steps)  # type: ignore[attr-defined]
+    assert float(learner.value(late, jnp.ones(3))) == pytest.approx(8 * first, rel=1e-4)
 
 
 def test_the_policy_step_follows_the_target_kl() -> None:
