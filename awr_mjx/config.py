@@ -19,7 +19,7 @@ class AwrConfig:
     gamma: float = 0.99
     """Discount per control step, in [0, 1). Paper: 0.99."""
     gamma_end: float = 0.0
-    """If > 0, the discount from `gamma_steps` on: first learn fast with a short horizon, then what a long one asks for."""
+    """If > 0, the discount from `gamma_steps` on: learn fast with a short horizon, then do what a long one asks for."""
     gamma_steps: int = 10_000_000
     """Env steps with gamma before gamma_end, from 1 to 2^30."""
     lam: float = 0.95

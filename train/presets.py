@@ -54,8 +54,8 @@ def _add(config: TrainConfig) -> None:
 
 
 # Its jumps end most episodes that end early. With target_kl the policy stays near what it has been seen to survive, and
-# keeps its noise while it learns to run; without noise it does not rise any more. A horizon of 100 control steps bears a
-# jump too high every 500 for a fifth more speed, and so it is 333 once the ant runs: that long from the start, it
+# keeps its noise while it learns to run; without noise it does not rise any more. A horizon of 100 control steps bears
+# a jump too high every 500 for a fifth more speed, and so it is 333 once the ant runs: that long from the start, it
 # learns to run more slowly. The low floor of the std counts late: then noise is what throws it too high.
 _add(
     TrainConfig(
