@@ -47,6 +47,10 @@ class AwrConfig:
     """Activation of the hidden layers. Paper: relu."""
     std: float = 0.4
     """Action std of the Gaussian policy in units of [-1, 1], > 0 (initial, if learned). Authors' code: 0.4, Ant 0.2."""
+    std_end: float = 0.0
+    """If > 0, a fixed std goes from `std` to this in a straight line over the first `std_steps` env steps."""
+    std_steps: int = 10_000_000
+    """Env steps over which std becomes std_end, from 1 to 2^30."""
     learn_std: bool = False
     """Learn one std per action dimension (the paper's is fixed)."""
     std_min: float = 0.1
@@ -98,12 +102,14 @@ class AwrConfig:
         require(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
         for name in ("beta", "weight_max", "std", "policy_lr", "value_lr", "obs_clip"):
             require(0 < getattr(self, name) < math.inf, name, "a positive number")
-        for name in ("bound_coef", "logit_coef", "std_min", "target_kl"):
+        for name in ("bound_coef", "logit_coef", "std_end", "std_min", "target_kl"):
             require(0 <= getattr(self, name) < math.inf, name, "zero or a positive number")
         require(not self.learn_std or self.std > self.std_min, "std", f"above std_min ({self.std_min}) to be learned")
         for name in ("rollout_steps", "buffer_blocks", "batch_size"):
             require(getattr(self, name) > 0, name, "a positive number")
-        require(0 < self.gamma_steps <= 2**30, "gamma_steps", "from 1 to 2^30")
+        require(not (self.learn_std and self.std_end), "std_end", "0 (off) where learn_std is on")
+        for name in ("gamma_steps", "std_steps"):
+            require(0 < getattr(self, name) <= 2**30, name, "from 1 to 2^30")
         for name in ("policy_updates", "value_updates", "normalizer_steps"):
             require(getattr(self, name) >= 0, name, "zero or a positive number")
         for name in ("policy_hidden", "value_hidden"):

@@ -23,14 +23,16 @@ from awr_mjx.networks import Mlp
 Params = Any  # a pytree of arrays
 Metrics = dict[str, Float[Array, ""]]
 STEP_LEAST, STEP_LEAST_CHANGE = 1e-3, 0.8  # of a policy step that follows `target_kl`: over all, per iteration
+STEP_FIRST = 0.03  # its start: a whole step after what the critic does not know yet sets off in a direction of chance
+STEPS_LAST = 2**30  # env steps are counted up to here: far enough for every schedule, and safe from overflow
 KL_ROWS = 4096  # rows on which KL(new || old) is estimated each iteration
 
 
 @struct.dataclass
 class LearnerState:
     """Attributes: `policy` and `value` parameters, their optimisers' states, the share of `policy_lr` that the policy
-    takes as its step (float32 [], 1 unless `target_kl` is set), the env steps learned from (int32 [], up to
-    `gamma_steps`), and the observation `normalizer`."""
+    takes as its step (float32 [], 1 unless `target_kl` is set), the env steps learned from (int32 [], no more than
+    `STEPS_LAST`), and the observation `normalizer`."""
 
     policy: Params
     value: Params
@@ -63,16 +65,22 @@ class Learner:
         if self.config.learn_std and not self.discrete:
             raw = math.log(math.expm1(self.config.std - self.config.std_min))  # inverse of softplus
             policy["raw_std"] = jnp.full(self.action_size, raw, jnp.float32)
+        elif self._scheduled_std:
+            policy["std"] = jnp.asarray(self.config.std, jnp.float32)
         value = self._value_net.init(key_value, obs)["params"]
         return LearnerState(
             policy=policy,
             value=value,
             policy_opt=self._policy_tx.init(policy),
             value_opt=self._value_tx.init(value),
-            policy_step=jnp.ones(()),
+            policy_step=jnp.asarray(STEP_FIRST if self.config.target_kl else 1.0, jnp.float32),
             env_steps=jnp.zeros((), jnp.int32),
             normalizer=normalizer.init(obs.shape[-1]),
         )
+
+    @property
+    def _scheduled_std(self) -> bool:
+        return self.config.std_end > 0 and not self.discrete
 
     @property
     def batch_share(self) -> int:
@@ -90,10 +98,12 @@ class Learner:
         return Categorical(output) if self.discrete else Gaussian(output, self.action_std(params))
 
     def action_std(self, params: Params) -> Float[Array, " A"]:
-        """The Gaussian policy's std [A] in units of [-1, 1]: fixed, or the floor plus a softplus of a parameter."""
+        """The Gaussian policy's std [A] in units of [-1, 1]: fixed, scheduled, or the floor plus softplus(x)."""
         if self.config.learn_std:
             return self.config.std_min + jax.nn.softplus(params["raw_std"])
-        return jnp.full(self.action_size, self.config.std)
+        # A std that is scheduled is kept with the policy's parameters, which thus say all of it, but has no gradient.
+        std = lax.stop_gradient(params["std"]) if self._scheduled_std else self.config.std
+        return jnp.full(self.action_size, std)
 
     def horizon(self, state: LearnerState) -> Float[Array, ""]:
         """The horizon 1 / (1 - gamma) [] of the discount in use, in control steps."""
@@ -142,7 +152,11 @@ class Learner:
         if config.gamma_end:
             metrics["horizon"] = self.horizon(state)
         added = config.rollout_steps * live_obs.shape[0] * reduce.devices()
-        state = state.replace(env_steps=jnp.minimum(state.env_steps + added, config.gamma_steps))  # type: ignore[attr-defined]
+        state = state.replace(env_steps=jnp.minimum(state.env_steps + added, STEPS_LAST))  # type: ignore[attr-defined]
+        if self._scheduled_std:
+            share = jnp.minimum(state.env_steps / config.std_steps, 1.0)
+            std = config.std + share * (config.std_end - config.std)
+            state = state.replace(policy=state.policy | {"std": std})  # type: ignore[attr-defined]
         metrics |= {"value_mean": reduce.mean(v, valid), "ring_valid": reduce.total(valid.astype(jnp.float32))}
         return state, metrics
 

@@ -26,6 +26,8 @@ def test_the_defaults_make_sense() -> None:
         ("gamma_end", 1.0, "at least 0 (off) and below 1"),
         ("gamma_steps", 0, "from 1 to 2^30"),
         ("gamma_steps", 2**31, "from 1 to 2^30"),
+        ("std_end", -0.1, ZERO),
+        ("std_steps", 0, "from 1 to 2^30"),
         ("lam", 1.1, "from 0 to 1"),
         ("lam", -0.1, "from 0 to 1"),
         ("target_ess", 1.0, "at least 0 (off) and below 1"),
@@ -71,6 +73,8 @@ def test_a_learned_std_starts_above_its_floor() -> None:
     found = AwrConfig(learn_std=True, std=0.1, std_min=0.1).problems()
     assert found == ["std must be above std_min (0.1) to be learned, not 0.1"]
     assert AwrConfig(learn_std=False, std=0.05, std_min=0.1).problems() == []
+    found = AwrConfig(learn_std=True, std_end=0.1).problems()
+    assert found == ["std_end must be 0 (off) where learn_std is on, not 0.1"]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ __all__ = ["pendulum_run"]  # a fixture
     [
         ("inverted_pendulum", {"activation": "relu"}),
         ("inverted_pendulum", {"activation": "silu", "learn_std": True}),
-        ("inverted_pendulum", {"activation": "tanh", "obs_clip": 2.0, "policy_hidden": ()}),
+        ("inverted_pendulum", {"activation": "tanh", "obs_clip": 2.0, "policy_hidden": (), "std_end": 0.1}),
         ("cartpole", {"activation": "relu"}),
         ("cartpole", {"activation": "silu"}),
     ],
