@@ -53,10 +53,10 @@ def _add(config: TrainConfig) -> None:
     PRESETS[config.env] = config
 
 
-# Its jumps end most episodes that end early. target_kl keeps the policy near what it has been seen to survive, and a std
-# that does not follow the policy leaves all of that to its mean. A horizon of 100 control steps bears a jump too high
-# every 400 for a fifth more speed, and so it is 333 once the ant runs: that long from the start, it learns to run more
-# slowly. Noise costs torque and throws it too high in the end, so the std falls.
+# Its jumps end most episodes that end early. target_kl keeps the policy near what it has been seen to survive, and a
+# std that does not follow the policy leaves all of that to its mean. A horizon of 100 control steps bears a jump too
+# high every 400 for a fifth more speed, and so it is 333 once the ant runs: that long from the start, it learns to run
+# more slowly. Noise costs torque and throws it too high in the end, so the std falls.
 _add(
     TrainConfig(
         env="ant",

@@ -104,6 +104,9 @@ def test_the_ablations_are_the_papers() -> None:
     assert set(found) == {"AWR", "on-policy", "no baseline", "Monte Carlo", "RWR", "ring x 0.1", "ring x 10"}
     # The paper's ring has 24 blocks of 2,048 samples.
     assert (found["ring x 0.1"], found["ring x 10"]) == (("--buffer_blocks", "2"), ("--buffer_blocks", "240"))
+    # A tenth of six blocks is one, and one block is on-policy.
+    found = ablations.variants(ablations.Ablations(env="halfcheetah"))
+    assert (found["ring x 0.1"], found["ring x 10"]) == (("--variant", "on_policy"), ("--buffer_blocks", "60"))
 
 
 def test_a_figure_is_drawn(tmp_path: pathlib.Path) -> None:

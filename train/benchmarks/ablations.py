@@ -46,11 +46,14 @@ class Ablations:
 
 
 def variants(config: Ablations) -> dict[str, tuple[str, ...]]:
-    """Arguments of `train.main` by the variant's name; the last ones are rings of other sizes."""
-    blocks = preset(config.env).awr.buffer_blocks
+    """Arguments of `train.main` by the variant's name; the last ones are rings of other sizes.
+
+    A ring of one block is what on-policy means, so the two are one training where a small ring comes down to that.
+    """
     found: dict[str, tuple[str, ...]] = {name: ("--variant", variant) for name, variant in VARIANTS.items()}
     for factor in RING_FACTORS:
-        found[f"ring x {factor:g}"] = ("--buffer_blocks", str(max(round(blocks * factor), 1)))
+        blocks = round(preset(config.env).awr.buffer_blocks * factor)
+        found[f"ring x {factor:g}"] = ("--buffer_blocks", str(blocks)) if blocks > 1 else found["on-policy"]
     return found
 
 
@@ -67,10 +70,10 @@ def main(args: list[str]) -> int:
     todo: dict[str, list[Job]] = {name: [] for name in variants(config)}
     for seed in range(config.seeds):  # seed by seed, so that an early stop leaves something to compare
         for name, chosen in variants(config).items():
-            slug = name.lower().replace(" ", "_")
+            slug = "_".join(chosen).removeprefix("--variant_").removeprefix("--")  # the same for the same training
             todo[name].append(Job(f"{slug}-{seed}", (*common, "--seed", str(seed), *chosen)))
-    in_order = [todo[name][seed] for seed in range(config.seeds) for name in todo]
-    campaign.train(in_order, folder, config.at_once)
+    in_order = {todo[name][seed].name: todo[name][seed] for seed in range(config.seeds) for name in todo}
+    campaign.train(list(in_order.values()), folder, config.at_once)
     curves = {name: [campaign.curve(folder / job.name) for job in jobs] for name, jobs in todo.items()}
     table = Table(
         "variant", "final mode return of each seed", "mean", "best", title=f"{config.env}, {steps:,} env steps"
