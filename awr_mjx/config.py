@@ -7,6 +7,8 @@ import dataclasses
 import math
 from typing import Literal
 
+STEPS_LAST = 2**30  # a schedule ends at this env step at the latest: no more are counted, so no counter overflows
+
 
 @dataclasses.dataclass(frozen=True)
 class AwrConfig:
@@ -109,7 +111,7 @@ class AwrConfig:
             require(getattr(self, name) > 0, name, "a positive number")
         require(not (self.learn_std and self.std_end), "std_end", "0 (off) where learn_std is on")
         for name in ("gamma_steps", "std_steps"):
-            require(0 < getattr(self, name) <= 2**30, name, "from 1 to 2^30")
+            require(0 < getattr(self, name) <= STEPS_LAST, name, "from 1 to 2^30")
         for name in ("policy_updates", "value_updates", "normalizer_steps"):
             require(getattr(self, name) >= 0, name, "zero or a positive number")
         for name in ("policy_hidden", "value_hidden"):

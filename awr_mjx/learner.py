@@ -16,7 +16,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
 from awr_mjx import losses, normalizer, reduce, replay, returns
-from awr_mjx.config import AwrConfig
+from awr_mjx.config import STEPS_LAST, AwrConfig
 from awr_mjx.distributions import Categorical, Distribution, Gaussian
 from awr_mjx.networks import Mlp
 
@@ -24,7 +24,6 @@ Params = Any  # a pytree of arrays
 Metrics = dict[str, Float[Array, ""]]
 STEP_LEAST, STEP_LEAST_CHANGE = 1e-3, 0.8  # of a policy step that follows `target_kl`: over all, per iteration
 STEP_FIRST = 0.03  # its start: a whole step after what the critic does not know yet sets off in a direction of chance
-STEPS_LAST = 2**30  # env steps are counted up to here: far enough for every schedule, and safe from overflow
 KL_ROWS = 4096  # rows on which KL(new || old) is estimated each iteration
 
 
