@@ -40,6 +40,9 @@ def start_jax(lapack: bool = True, cpu_devices: int = 1) -> None:
 
     Compiled programs are kept on the disk between processes, unless the user has chosen a place for them already.
 
+    Matrix products are of full float32, unless the user has set `jax_default_matmul_precision`: by default GPUs since
+    Ampere round their factors to TF32's 10 bits, which physics does not survive (docs/decisions.md).
+
     Where `lapack` may be called and cores are few, XLA gets one thread, unless the user has set `PJRT_NPROC`. On CPUs
     it splits a batch of factorisations among its threads and waits for the parts. When as many of them wait as there
     are threads, all wait for ever (docs/decisions.md). A lone thread does the parts itself.
@@ -50,6 +53,8 @@ def start_jax(lapack: bool = True, cpu_devices: int = 1) -> None:
     wanted = CPU_FLAGS | {"xla_force_host_platform_device_count": str(cpu_devices)}
     chosen = [f"--{name}={value}" for name, value in wanted.items() if name not in flags]
     os.environ["XLA_FLAGS"] = " ".join([*flags.split(), *chosen])
+    if jax.config.jax_default_matmul_precision is None:  # type: ignore[attr-defined]
+        jax.config.update("jax_default_matmul_precision", "highest")
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "awr_mjx" / "jax"
         jax.config.update("jax_compilation_cache_dir", str(cache))

@@ -1,6 +1,7 @@
-"""XLA's threads on few cores: batched LAPACK must not wait for a thread that waits for it."""
+"""How JAX is set up: no threads that wait for each other in batched LAPACK, and products in full float32."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -8,8 +9,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from awr_mjx.config import AwrConfig
 from envs import registry
 from envs.base import Env
+from train.loop import Loop
 
 START = """
 import os
@@ -58,3 +61,14 @@ def test_other_tasks_may_call_lapack() -> None:
     assert registry.calls_lapack("ant", registry.TaskOptions(impl="warp"))
     assert registry.calls_lapack("paper/ant", registry.TaskOptions())
     assert registry.calls_lapack("brax/ant", registry.TaskOptions())
+
+
+@pytest.mark.parametrize("name", ["ant", "cartpole"])
+def test_no_matrix_product_may_be_rounded_to_tf32(name: str) -> None:
+    env = registry.make(name)
+    config = AwrConfig(rollout_steps=1, buffer_blocks=1, batch_size=8, policy_updates=1, value_updates=1)
+    loop = Loop(env, config, num_envs=8)
+    text = loop.epoch.lower(loop.template()).as_text()
+    products = re.findall(r"dot_general.*", text)
+    assert products
+    assert all("precision = [HIGHEST, HIGHEST]" in product for product in products)
