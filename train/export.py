@@ -96,7 +96,8 @@ def difference(player: Player, path: pathlib.Path) -> float:
     In units of the largest output if that is above 1: the rounding errors of float32 grow with it.
     """
     obs = check_observations(player, CHECKS)
-    policy = player.learner.policy(player.learned.policy, player.learned.normalizer, jnp.asarray(obs))
+    with jax.default_matmul_precision("highest"):
+        policy = player.learner.policy(player.learned.policy, player.learned.normalizer, jnp.asarray(obs))
     want = np.asarray(policy.logits if player.env.discrete else policy.mode())  # type: ignore[attr-defined]
     with np.errstate(all="ignore"):  # a policy that diverged gives NaN, which is more than any tolerance
         got = npz_player.load(path).output(obs)

@@ -41,7 +41,7 @@ def start_jax(lapack: bool = True, cpu_devices: int = 1) -> None:
     Compiled programs are kept on the disk between processes, unless the user has chosen a place for them already.
 
     Matrix products are of full float32, unless the user has set `jax_default_matmul_precision`: by default GPUs since
-    Ampere round their factors to TF32's 10 bits, which physics does not survive (docs/decisions.md).
+    Ampere round their factors to TF32's 10 bits, which is too coarse for physics (docs/decisions.md).
 
     Where `lapack` may be called and cores are few, XLA gets one thread, unless the user has set `PJRT_NPROC`. On CPUs
     it splits a batch of factorisations among its threads and waits for the parts. When as many of them wait as there
