@@ -90,6 +90,19 @@ def _checksum(leaf: jax.Array) -> int:
     return zlib.crc32(np.ascontiguousarray(np.asarray(leaf)).data)
 
 
+class _Best(policies.PreservationPolicy):
+    """Keeps the checkpoint with the highest of `returns`, mode returns by env steps. Orbax's own policy knows only those
+    that were saved by the same process."""
+
+    def __init__(self, returns: dict[int, float]) -> None:
+        self._returns = returns
+
+    def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
+        there = [info.step for info in checkpoints if info.step in self._returns]
+        best = max(there, key=self._returns.__getitem__, default=None)
+        return [info.step == best for info in checkpoints]
+
+
 class Checkpoints:
     """The checkpoints of one run, for the process that trains it."""
 
@@ -97,10 +110,8 @@ class Checkpoints:
         """Keeps the newest `keep` checkpoints and the best one in `run`/checkpoints."""
         quiet()
         self.run, self.with_ring = run, with_ring
-        keeps = [
-            policies.LatestN(keep),
-            policies.BestN(get_metric_fn=lambda m: m["mode_return"], n=1, keep_checkpoints_without_metrics=False),
-        ]
+        self._returns = mode_returns(run)
+        keeps = [policies.LatestN(keep), _Best(self._returns)]
         options = ocp.CheckpointManagerOptions(
             preservation_policy=policies.AnyPreservationPolicy(keeps), cleanup_tmp_directories=True
         )
@@ -128,11 +139,10 @@ class Checkpoints:
         meta: dict[str, Any] = {"format": FORMAT, "env_steps": env_steps, "mode_return": mode_return}
         meta["leaves"] = {name: [*kind, _checksum(leaf)] for name, (kind, leaf) in _described(items).items()}
         arrays = {name: ocp.args.StandardSave(_storable(item)) for name, item in items.items()}
-        metrics = None if mode_return is None else {"mode_return": mode_return}
+        if mode_return is not None:
+            self._returns[env_steps] = mode_return
         try:
-            self._manager.save(
-                env_steps, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **arrays), metrics=metrics, force=True
-            )
+            self._manager.save(env_steps, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **arrays), force=True)
         except Exception as error:  # whatever the file system or Orbax makes of it, training must go on
             problem = problem or _reason(error)
             self._sweep()
@@ -178,13 +188,13 @@ def steps(run: pathlib.Path) -> list[int]:
     return sorted(int(p.name) for p in place.iterdir() if p.is_dir() and p.name.isdigit()) if place.is_dir() else []
 
 
-def best_return(run: pathlib.Path) -> float | None:
-    """The highest mode return among the readable checkpoints in `run`; None if none was evaluated."""
-    found = []
+def mode_returns(run: pathlib.Path) -> dict[int, float]:
+    """Mode returns by env steps, of the readable checkpoints in `run` that were evaluated."""
+    found = {}
     for step in steps(run):
         with contextlib.suppress(Damaged):
-            found.append(_meta(run, step).get("mode_return"))
-    return max((value for value in found if value is not None), default=None)
+            found[step] = _meta(run, step).get("mode_return")
+    return {step: value for step, value in found.items() if value is not None}
 
 
 def _meta(run: pathlib.Path, step: int) -> dict[str, Any]:
