@@ -90,9 +90,11 @@ def _checksum(leaf: jax.Array) -> int:
     return zlib.crc32(np.ascontiguousarray(np.asarray(leaf)).data)
 
 
-class _Best(policies.PreservationPolicy):
-    """Keeps the checkpoint with the highest of `returns`, mode returns by env steps. Orbax's own policy knows only those
-    that were saved by the same process."""
+class _Best:
+    """An Orbax `PreservationPolicy`: keeps the checkpoint with the highest of `returns`, mode returns by env steps.
+
+    Orbax's own `BestN` knows only the returns that were saved by the same process, so a resumed run lost its best.
+    """
 
     def __init__(self, returns: dict[int, float]) -> None:
         self._returns = returns
