@@ -106,14 +106,18 @@ class _Best:
 
 
 class Checkpoints:
-    """The checkpoints of one run, for the process that trains it."""
+    """The checkpoints of one run, for the process that trains it.
+
+    Attributes:
+      returns: mode returns by env steps, of all that were evaluated.
+    """
 
     def __init__(self, run: pathlib.Path, keep: int, with_ring: bool) -> None:
         """Keeps the newest `keep` checkpoints and the best one in `run`/checkpoints."""
         quiet()
         self.run, self.with_ring = run, with_ring
-        self._returns = mode_returns(run)
-        keeps = [policies.LatestN(keep), _Best(self._returns)]
+        self.returns = mode_returns(run)
+        keeps = [policies.LatestN(keep), _Best(self.returns)]
         options = ocp.CheckpointManagerOptions(
             preservation_policy=policies.AnyPreservationPolicy(keeps), cleanup_tmp_directories=True
         )
@@ -127,6 +131,7 @@ class Checkpoints:
             if step > env_steps:
                 place = folder(self.run) / str(step)
                 place.rename(place.with_name(f"damaged-{step}"))
+                self.returns.pop(step, None)
         self._manager.reload()
 
     def save(self, state: TrainState, env_steps: int, mode_return: float | None = None) -> str | None:
@@ -142,7 +147,7 @@ class Checkpoints:
         meta["leaves"] = {name: [*kind, _checksum(leaf)] for name, (kind, leaf) in _described(items).items()}
         arrays = {name: ocp.args.StandardSave(_storable(item)) for name, item in items.items()}
         if mode_return is not None:
-            self._returns[env_steps] = mode_return
+            self.returns[env_steps] = mode_return
         try:
             self._manager.save(env_steps, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **arrays), force=True)
         except Exception as error:  # whatever the file system or Orbax makes of it, training must go on

@@ -87,7 +87,7 @@ class Training:
         self.saves.set_aside_after(done)
         self.evaluate = make_evaluator(loop.venv.env, loop.learner, config.eval_envs, loop.mesh)
         self.mode_return: float | None = None
-        self.best: float | None = max(checkpointing.mode_returns(run).values(), default=None)
+        self.best: float | None = max(self.saves.returns.values(), default=None)
         self.quarantined = 0
         self.last_save = time.monotonic()
 
