@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from envs import names
 from envs.base import State
 
 
@@ -26,8 +27,11 @@ class Adapted:
         """`inner` has `reset`, `step`, `action_size`, `observation_size` and `dt` (seconds)."""
         self.inner, self.episode_length, self._obs_key = inner, episode_length, obs_key
         self.action_size, self.dt = int(inner.action_size), float(inner.dt)
-        if hasattr(inner, "mj_model"):  # Playground; Brax keeps its own description of bodies
-            self.mj_model = inner.mj_model
+        model = getattr(inner, "mj_model", None) or getattr(getattr(inner, "sys", None), "mj_model", None)
+        if model is not None:  # Playground has it, Brax keeps it in `sys`
+            self.mj_model = model
+            if self.mj_model.nu == self.action_size:
+                self.action_names = names.actuators(self.mj_model)
         self.observation_size = jax.eval_shape(self.reset, jax.random.key(0)).obs.shape[0]
 
     def reset(self, key: jax.Array) -> State:
@@ -37,6 +41,12 @@ class Adapted:
     def step(self, state: State, action: jax.Array) -> State:
         """Returns the state one control step later with `action` float32 [A], clipped to [-1, 1]."""
         return self._translate(self.inner.step(state.data, jnp.clip(action, -1.0, 1.0)))
+
+    def positions(self, state: State) -> jax.Array:
+        """Returns the MuJoCo model's positions [nq], for pictures."""
+        inner = state.data
+        data = inner.pipeline_state if hasattr(inner, "pipeline_state") else inner.data
+        return data.qpos if hasattr(data, "qpos") else data.q
 
     def _translate(self, inner: Any) -> State:
         obs = inner.obs[self._obs_key] if isinstance(inner.obs, dict) else inner.obs

@@ -63,6 +63,10 @@ class Env(Protocol):
         task itself clips (the policy does not).
       episode_length: time limit in control steps; `envs.vector` applies it.
       dt: seconds of simulated time per control step.
+
+    A task may also have `observation_names` [O] and `action_names` [A], which exported policies then carry.
+    One that can be shown has a MuJoCo model, `mj_model`, and `positions(state) -> float32 [nq]`; one that can be pushed
+    has `pushed(state, velocity) -> State`, with `velocity` float32 [3] in m/s.
     """
 
     observation_size: int

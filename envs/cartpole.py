@@ -23,6 +23,8 @@ class CartPole:
     episode_length = 500
     dt = 0.02
     gymnasium = Twin("CartPole-v1")
+    observation_names = ("cart_position", "cart_velocity", "pole_angle", "pole_angular_velocity")
+    action_names = ("left", "right")
 
     gravity = 9.8
     cart_mass = 1.0

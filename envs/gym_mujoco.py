@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 import jax
 import jax.numpy as jnp
 
-from envs import integrators, models, randomize
+from envs import integrators, models, names, randomize
 from envs.base import State, Twin
 from envs.mjx_task import MjxTask, mjx
 
@@ -104,6 +104,13 @@ class GymTask(MjxTask):
         done = 1.0 - healthy.astype(jnp.float32)
         info = info | {"x": x}
         return State(physics, self.observe(qpos, qvel, seen), sum(metrics.values()), done, metrics, info)
+
+    @property
+    def observation_names(self) -> list[str]:
+        """Names of the O observations: positions but those along the floor, velocities, and numbers for `full_obs`."""
+        model = self.mj_model
+        known = names.positions(model)[self.floor_directions :] + names.velocities(model)
+        return known + [f"full_obs_{i}" for i in range(self.observation_size - len(known))]
 
     @property
     def gymnasium(self) -> Twin | None:

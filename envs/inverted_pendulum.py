@@ -23,6 +23,7 @@ class InvertedPendulum(MjxTask):
     max_ctrl = 3.0
     reset_noise = 0.01
     gymnasium = Twin("InvertedPendulum-v5", action_scale=max_ctrl)
+    observation_names = ("cart_position", "pole_angle", "cart_velocity", "pole_angular_velocity")
 
     def __init__(self) -> None:
         """Loads the model."""

@@ -1,6 +1,7 @@
 """What the MuJoCo tasks share: a model, a small physics state, and a control step of n substeps."""
 
 import contextlib
+import dataclasses
 import importlib.util
 import io
 from collections.abc import Callable
@@ -9,9 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import mujoco
+import numpy as np
 
-from envs import integrators
-from envs.base import UnknownTask
+from envs import integrators, names
+from envs.base import State, UnknownTask
 from envs.integrators import Physics
 
 with contextlib.redirect_stdout(io.StringIO()):  # MJX prints there that warp, which is optional, is not installed
@@ -32,6 +34,7 @@ class MjxTask:
     Attributes:
       mj_model: the compiled model, for rendering and checks.
       dt: seconds of simulated time per control step.
+      action_names: the actuators'.
       max_envs: the most environments that may step in one batch, or None.
     """
 
@@ -60,6 +63,7 @@ class MjxTask:
         self.frame_skip = frame_skip
         self.dt = float(mj_model.opt.timestep) * frame_skip
         self.action_size = int(mj_model.nu)
+        self.action_names = names.actuators(mj_model)
         self._model = mjx.put_model(mj_model, impl=impl)
         if impl == "warp":
             # Warp's contacts are one array for all environments, whose number it cannot know; where that is too small,
@@ -85,6 +89,27 @@ class MjxTask:
             qvel=jnp.asarray(qvel, jnp.float32),
             qacc_warmstart=jnp.zeros(self.mj_model.nv, jnp.float32),
         )
+
+    def positions(self, state: State) -> jax.Array:
+        """Returns the model's positions [nq], for pictures."""
+        return state.data.qpos
+
+    def pushed(self, state: State, velocity: jax.Array) -> State:
+        """Returns `state` with the velocity of the first body changed by `velocity` float32 [3] (m/s, world axes).
+
+        Where the body cannot move along an axis, that part of the push is lost.
+        """
+        model, change = self.mj_model, np.zeros((self.mj_model.nv, 3), np.float32)
+        for i in range(model.njnt):
+            dof = model.jnt_dofadr[i]
+            if model.jnt_bodyid[i] != 1:
+                continue
+            if model.jnt_type[i] == mujoco.mjtJoint.mjJNT_FREE:
+                change[dof : dof + 3] = np.eye(3)
+            elif model.jnt_type[i] == mujoco.mjtJoint.mjJNT_SLIDE:
+                change[dof] = model.jnt_axis[i]
+        physics = state.data
+        return dataclasses.replace(state, data=physics.replace(qvel=physics.qvel + change @ velocity))
 
     def step_physics(self, physics: Physics, ctrl: jax.Array, fields: dict[str, jax.Array] | None = None) -> Any:
         """Advances the simulation by `dt` seconds with `ctrl` float32 [nu] held constant, in the model's own units.
