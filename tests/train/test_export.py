@@ -1,37 +1,71 @@
 """A policy as a file that NumPy alone can play."""
 
 import ast
+import importlib.metadata
 import json
 import pathlib
 import shutil
 import sys
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.trained import make_player, pendulum_run, python, refusal
-from train import export, npz_player
+from train import export, npz_player, policy_files, transfer
 from train.errors import UserError
 
 __all__ = ["pendulum_run"]  # a fixture
 
+ROOT = pathlib.Path(__file__).parent.parent.parent
 
-@pytest.mark.parametrize(
-    ("task", "awr"),
-    [
-        ("inverted_pendulum", {"activation": "relu"}),
-        ("inverted_pendulum", {"activation": "silu", "learn_std": True}),
-        ("inverted_pendulum", {"activation": "tanh", "obs_clip": 2.0, "policy_hidden": (), "std_end": 0.1}),
-        ("cartpole", {"activation": "relu"}),
-        ("cartpole", {"activation": "silu"}),
-    ],
-)
+
+TASKS: list[tuple[str, dict[str, Any]]] = [
+    ("inverted_pendulum", {"activation": "relu"}),
+    ("inverted_pendulum", {"activation": "silu", "learn_std": True}),
+    ("inverted_pendulum", {"activation": "tanh", "obs_clip": 2.0, "policy_hidden": (), "std_end": 0.1}),
+    ("cartpole", {"activation": "relu"}),
+    ("cartpole", {"activation": "silu"}),
+]
+
+
+@pytest.mark.parametrize("kind", ["onnx", "stablehlo"])
+@pytest.mark.parametrize(("task", "awr"), TASKS)
+def test_onnx_and_stablehlo_play_as_jax_does(tmp_path: pathlib.Path, task: str, awr: dict[str, Any], kind: str) -> None:
+    if kind == "onnx":
+        pytest.importorskip("onnxruntime")
+    player, out = make_player(task, **awr), tmp_path / f"policy.{kind}"
+    assert export.export(player, out) <= policy_files.KINDS[kind].tolerance
+    for rows in (1, 64):  # the batch is free
+        obs = np.random.default_rng(rows).normal(0.0, 3.0, (rows, 4)).astype(np.float32)
+        wanted: Any = player.learner.policy(player.learned.policy, player.learned.normalizer, jnp.asarray(obs))
+        if kind == "onnx":
+            import onnxruntime
+
+            session = onnxruntime.InferenceSession(out)
+            names = [output.name for output in session.get_outputs()]
+            got = dict(zip(names, session.run(None, {"obs": obs}), strict=True))
+            told = {k: json.loads(v) for k, v in session.get_modelmeta().custom_metadata_map.items()}
+            std = told.pop("action_std", None)
+        else:
+            got = jax.export.deserialize(bytearray(out.read_bytes())).call(obs)
+            std, told = got.get("std"), json.loads(policy_files.write_metadata(player, out).read_text())  # type: ignore[union-attr]
+        assert told == policy_files.metadata(player)
+        if task == "cartpole":
+            np.testing.assert_allclose(got["logits"], wanted.logits, atol=1e-5)
+            np.testing.assert_array_equal(got["action"], wanted.mode())
+        else:
+            np.testing.assert_allclose(got["action"], wanted.mode(), atol=1e-5)
+            np.testing.assert_allclose(std, wanted.std, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("task", "awr"), TASKS)
 def test_exported_policy_plays_as_jax_does(tmp_path: pathlib.Path, task: str, awr: dict[str, Any]) -> None:
     player = make_player(task, **awr)
     out = tmp_path / "policy.npz"
-    assert export.export(player, out) <= export.TOLERANCE
+    assert export.export(player, out) <= 1e-5
     policy = npz_player.load(out)
 
     obs = np.random.default_rng(1).normal(0.0, 3.0, (64, 4)).astype(np.float32)
@@ -76,18 +110,24 @@ def test_file_says_what_the_policy_is_for(tmp_path: pathlib.Path) -> None:
     assert told == {
         "format": "awr_mjx policy",
         "format_version": 1,
+        "awr_mjx_version": importlib.metadata.version("awr_mjx"),
         "task": "inverted_pendulum",
+        "env_steps": 1234,
+        "control_dt": 0.04,
         "observation_size": 4,
+        "observation_names": ["cart_position", "pole_angle", "cart_velocity", "pole_angular_velocity"],
+        "observation_low": None,
+        "observation_high": None,
         "action_size": 1,
+        "action_names": ["slide"],
         "discrete": False,
         "action_low": -1.0,
         "action_high": 1.0,
-        "control_dt": 0.04,
+        "gymnasium": {"name": "InvertedPendulum-v5", "options": {}, "action_scale": 3.0},
         "hidden": [32, 16],
         "activation": "silu",
         "obs_clip": 7.0,
         "obs_std_min": 0.01,
-        "env_steps": 1234,
     }
 
 
@@ -158,8 +198,10 @@ def test_player_refuses_what_it_cannot_play(tmp_path: pathlib.Path) -> None:
     ("args", "words"),
     [
         (["--out", "nowhere/policy.npz"], "cannot write nowhere/policy.npz: No such file or directory"),
-        (["--out", "policy.onnx"], "out must end in .npz, not .onnx"),
-        (["--format", "onnx"], "onnx"),
+        (["--out", "policy.onnx", "--format", "npz"], "out must end in .npz, not .onnx"),
+        (["--out", "policy.pt"], "out must end in .npz, .onnx, .stablehlo, not policy.pt"),
+        (["--out", "policy"], "out must end in .npz, .onnx, .stablehlo, not policy"),
+        (["--format", "torch"], "torch"),
         (["--step", "5"], "no checkpoint 5; it has 1234"),
     ],
 )
@@ -171,3 +213,19 @@ def test_export_refuses(
 
 def test_folder_that_is_no_run_is_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"{tmp_path} is not a run folder" in refusal(monkeypatch, export, "--run", tmp_path)
+
+
+def test_onnx_policy_plays_in_gymnasium_without_this_project(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("onnxruntime")
+    player = make_player("cartpole")
+    export.export(player, tmp_path / "policy.onnx")
+    script = tmp_path / "play_onnx.py"
+    shutil.copy(ROOT / "docs" / "examples" / "play_onnx.py", script)
+    tree = ast.parse(script.read_text())
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert imported - set(sys.stdlib_module_names) == {"gymnasium", "numpy", "onnxruntime"}
+    done = python("-I", script, "policy.onnx", "5", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    returns, _ = transfer.play_in_gymnasium(player, 5, 0)  # the same start states, by their seeds
+    assert done.stdout == f"CartPole-v1: {returns.mean():.1f} ± {returns.std():.1f} over 5 episodes\n"
