@@ -45,7 +45,7 @@ def quiet() -> None:
 def _hook(unraisable: "sys.UnraisableHookArgs") -> None:
     """Python's own report of errors in callbacks, but not of writes that end after their save has failed."""
     error = unraisable.exc_value
-    if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
+    if sys and not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):  # sys: None at exit
         sys.__unraisablehook__(unraisable)
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import math
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
@@ -17,13 +18,12 @@ import numpy as np
 import rich.console
 import rich.progress
 
-from awr_mjx.learner import LearnerState
 from envs.base import Env
-from envs.vector import all_finite, strong
 from train import cli, video
 from train import config as settings
 from train.errors import UserError, run_program
 from train.files import replacing
+from train.live import Live, Shown
 from train.runs import Player, load_policy, start_jax
 
 KINDS = (*video.ENCODERS, ".png")
@@ -57,6 +57,21 @@ class RenderConfig:
     """Frames per second, in real time; one per control step, up to 60, if not given."""
     camera: str | None = None
     """Name of a camera of the model, or `free`; `track` if the model has one, else `free`, if not given."""
+    grid: str = "1x1"
+    """Environments to show side by side, as columns x rows: 3x3 has nine, with the seeds from `seed` on."""
+    overlay: bool = True
+    """Write the time, the return and the reward of the episode into the picture."""
+
+    def cells(self) -> tuple[int, int]:
+        """Columns and rows of the grid.
+
+        Raises:
+          UserError: if `grid` does not say that.
+        """
+        found = re.fullmatch(r"([1-9]\d?)x([1-9]\d?)", self.grid)
+        if not found:
+            raise UserError(f"grid must be columns x rows, such as 3x2, not {self.grid!r}")
+        return int(found[1]), int(found[2])
 
     def validate(self, kind: str) -> None:
         """Raises UserError for the first setting that makes no sense for a file of `kind`, such as ".mp4"."""
@@ -68,62 +83,36 @@ class RenderConfig:
             raise UserError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
         if self.fps is not None and not 0 < self.fps <= FPS_MAX[kind]:
             raise UserError(f"fps must be above 0 and at most {FPS_MAX[kind]} for {kind}, not {self.fps}")
-        for name in ("width", "height"):
+        for name, cells in zip(("width", "height"), self.cells(), strict=True):
             size = getattr(self, name)
+            if size % cells:
+                raise UserError(f"{name} must be a multiple of {cells} for a grid of {self.grid}, not {size}")
             if not SIZES[0] <= size <= SIZES[1]:
                 raise UserError(f"{name} must be from {SIZES[0]} to {SIZES[1]} pixels, not {size}")
             if kind == ".mp4" and size % 2:
                 raise UserError(f"{name} must be even for .mp4, not {size}: write {size + 1}")
 
 
-@dataclasses.dataclass(frozen=True)
-class Clip:
-    """What was played.
+def play(player: Player, seed: int, count: int, steps: int) -> list[list[Shown]]:
+    """What there is to see at every one of `steps` control steps in `count` environments, one after the other.
 
-    Attributes:
-      poses: float64 [T, nq], the model's positions at every control step.
-      episodes: return (reward) and length (control steps) of every episode, in order.
-      over: whether the last episode came to its end.
+    Environment i begins as one with the seed `seed` + i would alone.
     """
+    live, clips = Live(player, seed), []
+    for i in range(count):
+        if i:
+            live.reset(seed + i)
+        shown = [live.shown]
+        for _ in range(steps - 1):
+            live.step()
+            shown.append(live.shown)
+        clips.append(shown)
+    return clips
 
-    poses: np.ndarray
-    episodes: list[tuple[float, int]]
-    over: bool
 
-
-def play(player: Player, seed: int, steps: int) -> Clip:
-    """Plays the mode action for `steps` control steps; each start state has a key of its own, drawn from `seed`.
-
-    An ended episode is shown as it ended for one more step before the next begins, as in training.
-    """
-    env = player.env
-
-    def step(learned: LearnerState, state: Any) -> tuple[Any, jax.Array]:
-        action = player.learner.policy(learned.policy, learned.normalizer, state.obs).mode()
-        stepped = strong(env.step(state, action))
-        return stepped, all_finite(jax.tree.map(lambda x: x[None], stepped))[0]
-
-    # One step at a time, not a scan over the whole clip, and the policy as an argument, not as constants: clips of any
-    # length and of any checkpoint then use the same compiled program, which JAX keeps on the disk.
-    step, reset = jax.jit(step), jax.jit(lambda key: strong(env.reset(key)))
-    keys = (jax.random.fold_in(jax.random.key(seed), i) for i in range(steps))
-    state, over = reset(next(keys)), False
-    poses, episodes = [], [(0.0, 0)]
-    for time in range(steps):
-        poses.append(np.asarray(state.data.qpos, np.float64))
-        if time == steps - 1:
-            break
-        if over:
-            state, over = reset(next(keys)), False
-            episodes.append((0.0, 0))
-            continue
-        stepped, finite = step(player.learned, state)
-        total, length = episodes[-1]
-        if finite:
-            state, total = stepped, total + float(stepped.reward)
-        episodes[-1] = (total, length + 1)
-        over = not finite or bool(stepped.done) or length + 1 >= env.episode_length
-    return Clip(np.stack(poses), episodes, over)
+def episodes(clip: list[Shown]) -> list[Shown]:
+    """The last moment of every episode, in order; the last one's may not be its end."""
+    return [now for now, later in zip(clip, [*clip[1:], None], strict=True) if later is None or later.steps == 0]
 
 
 def frames_per_second(config: RenderConfig, kind: str, dt: float) -> Fraction:
@@ -201,35 +190,44 @@ def find_camera(env: Env, name: str | None) -> str | int:
     return name if name in known else -1
 
 
-def draw(renderer: Any, env: Env, poses: np.ndarray, camera: str | int) -> Iterator[np.ndarray]:
-    """An image, uint8 [height, width, 3], of each of `poses` [F, nq]."""
+def draw(
+    renderer: Any, env: Env, clips: list[list[Shown]], times: np.ndarray, camera: str | int, config: RenderConfig
+) -> Iterator[np.ndarray]:
+    """An image, uint8 [height, width, 3], of the environments side by side at each of the control steps `times` [F]."""
     import mujoco
 
     model = env.mj_model  # type: ignore[attr-defined]
-    data = mujoco.MjData(model)
-    for pose in poses:
-        data.qpos[:] = pose
-        mujoco.mj_forward(model, data)
-        renderer.update_scene(data, camera=camera)
-        yield renderer.render()
+    data, (columns, rows) = mujoco.MjData(model), config.cells()
+    for time in times:
+        cells = []
+        for clip in clips:
+            shown = clip[time]
+            data.qpos[:] = shown.pose
+            mujoco.mj_forward(model, data)
+            renderer.update_scene(data, camera=camera)
+            words = f"{shown.steps * env.dt:.2f} s  return {shown.total:,.1f}  reward {shown.reward:.2f}"
+            image = renderer.render()
+            cells.append(video.write_on(image, words) if config.overlay else image)
+        lines = [np.concatenate(cells[i * columns : (i + 1) * columns], axis=1) for i in range(rows)]
+        yield np.concatenate(lines, axis=0)
 
 
-def render(player: Player, config: RenderConfig, out: pathlib.Path) -> tuple[Clip, int, Fraction]:
+def render(player: Player, config: RenderConfig, out: pathlib.Path) -> tuple[list[list[Shown]], int, Fraction]:
     """Plays the policy and writes `out`; returns what was played, the number of frames, and frames per second.
 
     Raises:
       UserError: if the task or the computer cannot render, or the file cannot be written.
     """
     env, kind = player.env, out.suffix.lower()
-    camera = find_camera(env, config.camera)
+    camera, (columns, rows) = find_camera(env, config.camera), config.cells()
     fps = frames_per_second(config, kind, env.dt)
-    shown = shown_steps(config, kind, fps, env.dt)
-    with make_renderer(env, config.width, config.height) as renderer, replacing(out) as part:
-        clip = play(player, config.seed, int(shown[-1]) + 1)
+    times = shown_steps(config, kind, fps, env.dt)
+    with make_renderer(env, config.width // columns, config.height // rows) as renderer, replacing(out) as part:
+        clips = play(player, config.seed, columns * rows, int(times[-1]) + 1)
         frames = rich.progress.track(
-            draw(renderer, env, clip.poses[shown], camera),
+            draw(renderer, env, clips, times, camera, config),
             f"drawing {out.name}",
-            total=len(shown),
+            total=len(times),
             console=rich.console.Console(stderr=True),
             transient=True,
             disable=not sys.stderr.isatty(),
@@ -238,7 +236,7 @@ def render(player: Player, config: RenderConfig, out: pathlib.Path) -> tuple[Cli
             video.write_sheet(part, frames, SHEET_COLUMNS)
         else:
             video.write_movie(part, kind, frames, fps, config.width, config.height)
-    return clip, len(shown), fps
+    return clips, len(times), fps
 
 
 def main() -> int:
@@ -254,14 +252,15 @@ def main() -> int:
     jax.config.update("jax_platforms", "cpu")
     start_jax()
     player = load_policy(config.run, config.step)
-    clip, count, fps = render(player, config, out)
+    clips, count, fps = render(player, config, out)
     rate = "" if out.suffix.lower() == ".png" else f" at {float(fps):.4g} per second"
     print(f"{out}: {count} frames{rate}, {config.seconds:g} s, {config.width}x{config.height}")
-    for i, (total, length) in enumerate(clip.episodes[:TOLD]):
-        end = "" if clip.over or i < len(clip.episodes) - 1 else ", not over yet"
-        print(f"{task} after {player.env_steps:,} env steps: episode return {total:.1f} in {length} steps{end}")
-    if len(clip.episodes) > TOLD:
-        print(f"and {len(clip.episodes) - TOLD} more episodes")
+    ends = [end for clip in clips for end in episodes(clip)]
+    for end in ends[:TOLD]:
+        over = "" if end.over else ", not over yet"
+        print(f"{task} after {player.env_steps:,} env steps: episode return {end.total:.1f} in {end.steps} steps{over}")
+    if len(ends) > TOLD:
+        print(f"and {len(ends) - TOLD} more episodes")
     return 0
 
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import imageio_ffmpeg
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from train.errors import UserError
 
@@ -67,3 +67,15 @@ def write_sheet(path: pathlib.Path, frames: Iterable[np.ndarray], columns: int) 
     images = list(frames)
     rows = [np.concatenate(images[i : i + columns], axis=1) for i in range(0, len(images), columns)]
     Image.fromarray(np.concatenate(rows, axis=0)).save(path, format="PNG", optimize=True)
+
+
+def write_on(image: np.ndarray, words: str) -> np.ndarray:
+    """The image, uint8 [H, W, 3], with a line of words at its upper left, as large as fits the width."""
+    picture = Image.fromarray(image)
+    pen, size = ImageDraw.Draw(picture), max(9, image.shape[0] // 26)
+    font = ImageFont.load_default(size)
+    while pen.textlength(words, font) > image.shape[1] - size and size > 7:
+        size -= 1
+        font = ImageFont.load_default(size)
+    pen.text((size // 2, size // 2), words, "white", font, stroke_width=max(1, size // 10), stroke_fill="black")
+    return np.asarray(picture)

@@ -42,6 +42,9 @@ __all__ = ["pendulum_run"]  # a fixture
         (["--height", "0"], "height must be from 16 to 4096 pixels, not 0"),
         (["--width", "100000"], "width must be from 16 to 4096 pixels, not 100000"),
         (["--width", "wide"], "wide"),
+        (["--grid", "3"], "grid must be columns x rows, such as 3x2, not '3'"),
+        (["--grid", "0x2"], "grid must be columns x rows"),
+        (["--grid", "3x2"], "width must be a multiple of 3 for a grid of 3x2, not 640"),
         (["--seed", "-1"], "seed must be from 0 to 4294967295, not -1"),
     ],
 )
@@ -123,6 +126,9 @@ class Steps:
         reward = jnp.where(ended & self.breaks, jnp.nan, 2.0)
         return State(Place(qpos), qpos, reward, (ended & ~jnp.array(self.breaks)).astype(jnp.float32))
 
+    def positions(self, state: State) -> jax.Array:
+        return state.data.qpos
+
 
 @pytest.mark.parametrize(
     ("env", "counted", "episodes", "over"),
@@ -140,12 +146,15 @@ def test_play_goes_on_after_an_episode(
 ) -> None:
     config = TrainConfig(env="steps", awr=AwrConfig(**SETTINGS))
     learner = Learner(config.awr, 2, 1, discrete=False)
-    clip = render.play(Player(config, env, learner, jax.jit(learner.init)(jax.random.key(0)), 0), seed=3, steps=10)
-    np.testing.assert_array_equal(clip.poses[:, 1], counted)
-    assert clip.episodes == episodes
-    assert clip.over == over
-    births = [float(jax.random.uniform(jax.random.fold_in(jax.random.key(3), i))) for i in range(3)]
-    np.testing.assert_array_equal(clip.poses[:, 0], np.take(np.float32(births), np.cumsum(np.equal(counted, 0)) - 1))
+    player = Player(config, env, learner, jax.jit(learner.init)(jax.random.key(0)), 0)
+    clips = render.play(player, seed=3, count=2, steps=10)
+    for i, clip in enumerate(clips):  # each environment has a seed of its own
+        poses = np.stack([shown.pose for shown in clip])
+        np.testing.assert_array_equal(poses[:, 1], counted)
+        assert [(end.total, end.steps) for end in render.episodes(clip)] == episodes
+        assert clip[-1].over == over
+        births = [float(jax.random.uniform(jax.random.fold_in(jax.random.key(3 + i), k))) for k in range(3)]
+        np.testing.assert_array_equal(poses[:, 0], np.take(np.float32(births), np.cumsum(np.equal(counted, 0)) - 1))
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +218,35 @@ def test_sheet_has_8_frames(rendered: tuple[pathlib.Path, str]) -> None:
     assert sheet.shape == (2 * 96, 4 * 160, 3)
     cells = [sheet[r : r + 96, c : c + 160] for r in (0, 96) for c in range(0, 640, 160)]
     assert all(np.abs(a - b).max() > 50 for a, b in itertools.pairwise(cells))
+
+
+def test_words_on_a_picture_fit_and_can_be_read() -> None:
+    for shape in ((96, 160, 3), (48, 53, 3), (480, 640, 3)):
+        image = np.full(shape, 128, np.uint8)
+        written = video.write_on(image, "12.34 s  return -1,234.5  reward 12.34").astype(int)
+        changed = np.argwhere((written != 128).any(axis=2))
+        assert written.max() > 200 and written.min() < 50  # white with a dark edge
+        assert changed[:, 0].max() < shape[0] // 4
+        if shape[1] > 100:
+            assert shape[1] // 3 < changed[:, 1].max() < shape[1] - 1
+    assert (image == 128).all()
+
+
+def test_grid_shows_an_environment_in_each_cell(pendulum_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    out = tmp_path / "grid.png"
+    options = "--seconds 1 --width 160 --height 96 --grid 2x2 --overlay false".split()
+    done = python("-m", "train.render", "--run", pendulum_run, "--out", out, *options)
+    if done.returncode == 2 and "cannot render here" in done.stderr:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    with Image.open(out) as image:
+        sheet = np.asarray(image).astype(int)
+    assert sheet.shape == (2 * 96, 4 * 160, 3)
+    last = sheet[96:, 480:]
+    cells = [last[r : r + 48, c : c + 80] for r in (0, 48) for c in (0, 80)]
+    assert all(cell.std() > 5 for cell in cells)
+    assert any((a != b).any() for a, b in itertools.pairwise(cells))
+    assert done.stdout.count("episode return") >= 4
 
 
 def test_failed_movie_leaves_nothing(tmp_path: pathlib.Path) -> None:
