@@ -1,0 +1,117 @@
+"""A report: which runs are one band, what differs, and that the page stands alone."""
+
+import json
+import pathlib
+import re
+import struct
+
+import pytest
+
+from tests.trained import make_run, python, refusal
+from train import report
+
+
+def rows(first: float) -> str:
+    """Metrics as a run leaves them: ten epochs, every fifth evaluated, and a line that is being written."""
+    lines = []
+    for i in range(1, 11):
+        values = {"env_steps": 1000 * i, "reward_per_step": 0.1 * i, "beta": 0.4, "train_seconds": 6.0 * i}
+        lines.append(json.dumps(values))
+        if i % 5 == 0:
+            seconds = {"train_seconds": 6.0 * i, "evaluate_seconds": 3.0, "save_seconds": 1.0, "compile_seconds": 20.0}
+            lines.append(json.dumps({"env_steps": 1000 * i, "mode_return": first + i, "gradient_steps": i, **seconds}))
+    return "\n".join(lines) + '\n{"env_steps": 11'
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[pathlib.Path]:
+    """Three runs: seeds 0 and 1, and seed 0 with another temperature."""
+    folder = tmp_path_factory.mktemp("runs")
+    found = []
+    for i, (seed, beta) in enumerate([(0, 1.0), (1, 1.0), (0, 0.5)]):
+        run = make_run(folder / f"run{i}", "inverted_pendulum")
+        content = json.loads((run / "config.json").read_text())
+        content["settings"]["seed"] = seed
+        content["settings"]["awr"]["beta"] = beta
+        (run / "config.json").write_text(json.dumps(content))
+        (run / "metrics.jsonl").write_text(rows(100.0 * i))
+        found.append(run)
+    return found
+
+
+def test_runs_that_differ_in_their_seed_are_one_group(runs: list[pathlib.Path]) -> None:
+    groups = report.group([report.read(run) for run in runs])
+    assert {label: [run.name for run in group] for label, group in groups.items()} == {
+        "beta 1.0": ["run0", "run1"],
+        "beta 0.5": ["run2"],
+    }
+    assert list(report.group([report.read(run) for run in runs[:2]])) == ["inverted_pendulum"]
+
+
+def test_a_line_being_written_does_not_count(runs: list[pathlib.Path]) -> None:
+    run = report.read(runs[1])
+    assert len(run.rows) == 12
+    assert [point["mode_return"] for point in run.evaluations()] == [105.0, 110.0]
+    steps, values = run.column("reward_per_step")
+    assert list(steps) == [1000 * i for i in range(1, 11)]
+    assert values[-1] == pytest.approx(1.0)
+
+
+def test_best_run_is_the_one_with_the_highest_mode_return(runs: list[pathlib.Path]) -> None:
+    read = [report.read(run) for run in runs]
+    assert report.best_run(read, tuple(runs)) == runs[2]
+
+
+def test_page_stands_alone_and_says_what_differs(runs: list[pathlib.Path], tmp_path: pathlib.Path) -> None:
+    out = tmp_path / "report.html"
+    done = python("-m", "train.report", *runs, "--out", out, "--video", "false")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "report-curves.png",
+        "report-diagnostics.png",
+        "report-time.png",
+        "report.html",
+    ]
+    page = out.read_text()
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)  # nothing is fetched
+    assert page.count("data:image/png;base64,") == 3
+    plain = re.sub(r"<[^>]+>", " ", page)
+    assert re.search(r"run2\s+inverted_pendulum\s+0\s+10,000\s+210\.0\s+210\.0\s+1\.0\s+167", plain)
+    assert re.search(r"awr\.beta\s+1\.0\s+1\.0\s+0\.5", plain)
+    assert re.search(r"seed\s+0\s+1\s+0\s", plain)
+    for path in tmp_path.glob("*.png"):
+        data = path.read_bytes()
+        assert data[:4] == b"\x89PNG"
+        width, height = struct.unpack(">II", data[16:24])
+        assert width > 1000 and height > 150
+
+
+def test_video_is_in_the_page(runs: list[pathlib.Path], tmp_path: pathlib.Path) -> None:
+    out = tmp_path / "report.html"
+    done = python("-m", "train.report", runs[0], "--out", out, "--seconds", "0.5")
+    assert done.returncode == 0, done.stderr
+    page = out.read_text()
+    if "No video: cannot render here" in page:
+        pytest.skip("nothing can be rendered here")
+    assert "data:video/mp4;base64," in page
+    assert "run0 after 1,234 env steps" in page
+
+
+def test_computer_that_cannot_render_gets_a_report_all_the_same(
+    runs: list[pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    out = tmp_path / "report.html"
+    done = python("-m", "train.report", runs[0], "--out", out, env={"MUJOCO_GL": "nothing"})
+    assert done.returncode == 0, done.stderr
+    assert "No video: cannot render here with MUJOCO_GL=nothing" in out.read_text()
+
+
+def test_report_refuses(runs: list[pathlib.Path], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert f"{tmp_path} is not a run folder" in refusal(monkeypatch, report, tmp_path)
+    assert "which runs?" in refusal(monkeypatch, report)
+    assert "out must end in .html, not .pdf" in refusal(monkeypatch, report, runs[0], "--out", "a.pdf")
+    assert "cannot write nowhere/" in refusal(
+        monkeypatch, report, runs[0], "--out", "nowhere/a.html", "--video", "false"
+    )
+    fresh = make_run(tmp_path / "fresh", "cartpole")
+    assert "has no metrics yet" in refusal(monkeypatch, report, fresh)

@@ -1,0 +1,215 @@
+"""One HTML file that tells what runs did: `python -m train.report RUN [RUN ...]`.
+
+Learning curves (runs that differ in their seed alone are one band), where the time went, diagnostics of the weighted
+regression, how the settings differ, and a video of the best run. The file needs nothing but a browser; the figures lie
+beside it as PNGs too.
+"""
+
+import base64
+import dataclasses
+import html
+import json
+import pathlib
+import tempfile
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import tyro
+
+from train import cli, render, report_figures
+from train import config as settings
+from train.errors import UserError, run_program
+from train.files import replacing
+from train.report_figures import Run
+from train.runs import load_policy, start_jax
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; margin: 0.5rem 0 1.5rem; display: block; overflow-x: auto; }
+th, td { border-bottom: 1px solid #ddd; padding: 0.25rem 0.8rem 0.25rem 0; text-align: left; white-space: nowrap; }
+img, video { max-width: 100%; }
+figure { margin: 1rem 0 2rem; } figcaption { color: #555; }
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportConfig:
+    """What to report on."""
+
+    runs: Annotated[tuple[pathlib.Path, ...], tyro.conf.Positional]
+    """Run folders, of one task."""
+    out: pathlib.Path | None = None
+    """HTML file to write, its figures beside it; report.html in the first run's folder if not given."""
+    video: bool = True
+    """Show the run with the highest mode return in a video."""
+    seconds: float = 10.0
+    """Length of the video."""
+
+
+def read(folder: pathlib.Path) -> Run:
+    """What run `folder` has logged; a line that is just being written does not count.
+
+    Raises:
+      UserError: if it is not a run, or has logged nothing yet.
+    """
+    config = settings.read(folder)
+    rows = []
+    try:
+        for line in (folder / "metrics.jsonl").read_text().splitlines():
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                continue
+    except OSError as error:
+        raise UserError(f"{folder} has no metrics yet: {error.strerror}") from error
+    if not rows:
+        raise UserError(f"{folder} has no metrics yet: train for longer")
+    return Run(folder.resolve().name, settings.to_dict(config), rows)
+
+
+def group(runs: list[Run]) -> dict[str, list[Run]]:
+    """Runs that differ in their seed alone, under a name made of the settings in which the groups differ."""
+    flat = [flatten({**run.settings, "seed": None}) for run in runs]
+    differ = [key for key in flat[0] if any(other.get(key) != flat[0][key] for other in flat)]
+    groups: dict[str, list[Run]] = {}
+    for run, values in zip(runs, flat, strict=True):
+        shown = ", ".join(f"{key.rpartition('.')[2]} {values.get(key)}" for key in differ[:3])
+        label = (shown + (" ..." if len(differ) > 3 else "")) or str(run.settings["env"])
+        if any(flatten({**other.settings, "seed": None}) != values for other in groups.get(label, [])):
+            label += f" ({run.name})"
+        groups.setdefault(label, []).append(run)
+    return groups
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level, with names such as `awr.beta`."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def table(head: list[str], rows: list[list[Any]]) -> str:
+    """An HTML table; numbers of more than three digits get separators."""
+
+    def cell(value: Any, tag: str = "td") -> str:
+        is_count = isinstance(value, int) and not isinstance(value, bool)
+        return f"<{tag}>{html.escape(f'{value:,}' if is_count else str(value))}</{tag}>"
+
+    lines = ["<tr>" + "".join(cell(name, "th") for name in head) + "</tr>"]
+    lines += ["<tr>" + "".join(map(cell, row)) + "</tr>" for row in rows]
+    return "<table>" + "\n".join(lines) + "</table>"
+
+
+def summary(runs: list[Run]) -> str:
+    """A table of what each run reached."""
+    head = ["run", "task", "seed", "env steps", "best mode return", "last mode return", "minutes", "env steps/s"]
+    rows = []
+    for run in runs:
+        evaluations, last = run.evaluations(), run.rows[-1]
+        returns = [f"{point['mode_return']:,.1f}" for point in evaluations] or ["-"]
+        best = f"{max(point['mode_return'] for point in evaluations):,.1f}" if evaluations else "-"
+        seconds = float(last["train_seconds"])
+        speed = f"{last['env_steps'] / max(seconds, 1e-9):,.0f}"
+        row = [run.name, run.settings["env"], run.settings["seed"], last["env_steps"], best, returns[-1]]
+        rows.append([*row, f"{seconds / 60:.1f}", speed])
+    return table(head, rows)
+
+
+def differences(runs: list[Run]) -> str:
+    """A table of the settings in which runs differ, and all settings of the first run behind a fold."""
+    flat = [flatten(run.settings) for run in runs]
+    differ = [name for name in flat[0] if any(other.get(name) != flat[0][name] for other in flat)]
+    parts = []
+    if differ:
+        rows = [[name, *(str(values.get(name)) for values in flat)] for name in differ]
+        parts.append(table(["setting", *(run.name for run in runs)], rows))
+    elif len(runs) > 1:
+        parts.append("<p>All runs have the same settings.</p>")
+    whole = table(["setting", "value"], [[name, str(value)] for name, value in flat[0].items()])
+    parts.append(f"<details><summary>All settings of {html.escape(runs[0].name)}</summary>{whole}</details>")
+    return "\n".join(parts)
+
+
+def best_run(runs: list[Run], folders: tuple[pathlib.Path, ...]) -> pathlib.Path:
+    """The folder of the run with the highest mode return."""
+    returns = [max((point["mode_return"] for point in run.evaluations()), default=-np.inf) for run in runs]
+    return folders[int(np.argmax(returns))]
+
+
+def film(run: pathlib.Path, seconds: float) -> str:
+    """An HTML video of a run's newest policy, or a line that says why there is none."""
+    try:
+        render.prepare_graphics()
+        # One environment is quicker on the CPU, and an accelerator may be busy training.
+        jax.config.update("jax_platforms", "cpu")
+        start_jax()
+        player = load_policy(run)
+        with tempfile.TemporaryDirectory() as folder:
+            movie = pathlib.Path(folder) / "policy.mp4"
+            clips, _, _ = render.render(player, render.RenderConfig(run, seconds=seconds), movie)
+            data = base64.b64encode(movie.read_bytes()).decode()
+    except UserError as error:
+        return f"<p>No video: {html.escape(str(error))}</p>"
+    end = render.episodes(clips[0])[0]
+    words = (
+        f"{run.resolve().name} after {player.env_steps:,} env steps: {end.total:,.1f} in {end.steps:,} control steps"
+    )
+    source = f'<video controls loop muted autoplay src="data:video/mp4;base64,{data}"></video>'
+    return f"<figure>{source}<figcaption>{html.escape(words)}</figcaption></figure>"
+
+
+def picture(path: pathlib.Path, words: str) -> str:
+    """A PNG inside of the page."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    alt = html.escape(words)
+    return f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"><figcaption>{alt}</figcaption></figure>'
+
+
+def write(config: ReportConfig, runs: list[Run], out: pathlib.Path) -> list[pathlib.Path]:
+    """Writes the report and its figures; returns the figures' paths."""
+    groups = group(runs)
+    figures = {
+        "curves": (report_figures.curves, "Mode return; a line is the mean of the seeds, its band reaches from the "
+                   "worst to the best of them."),
+        "time": (report_figures.time_split, "Where the wall-clock time went."),
+        "diagnostics": (report_figures.diagnostics, "What training and the weighted regression did."),
+    }  # fmt: skip
+    pictures, paths = [], []
+    for name, (draw, words) in figures.items():
+        path = out.with_name(f"{out.stem}-{name}.png")
+        draw(groups, path)
+        pictures.append(picture(path, words))
+        paths.append(path)
+    task = html.escape(" and ".join(dict.fromkeys(str(run.settings["env"]) for run in runs)))
+    video = film(best_run(runs, config.runs), config.seconds) if config.video else ""
+    body = [f"<h1>{task}</h1>", summary(runs), pictures[0], video, pictures[1], pictures[2]]
+    body += ["<h2>Settings</h2>", differences(runs)]
+    head = f'<meta charset="utf-8"><title>awr_mjx: {task}</title><style>{STYLE}</style>'
+    with replacing(out) as part:
+        part.write_text(
+            f"<!doctype html><html lang=en><head>{head}</head><body>\n" + "\n".join(body) + "\n</body></html>"
+        )
+    return paths
+
+
+def main() -> int:
+    """Writes the report and says where it is."""
+    config = cli.parse(ReportConfig, cli.arguments(), prog="python -m train.report", description="Report on runs.")
+    if not config.runs:
+        raise UserError("which runs? python -m train.report RUN [RUN ...]")
+    out = config.out or config.runs[0] / "report.html"
+    if out.suffix != ".html":
+        raise UserError(f"out must end in .html, not {out.suffix or 'nothing'}: {out}")
+    if not 0 < config.seconds <= render.SECONDS_MAX:
+        raise UserError(f"seconds must be above 0 and at most {render.SECONDS_MAX:g}, not {config.seconds}")
+    runs = [read(folder) for folder in config.runs]
+    figures = write(config, runs, out)
+    print(f"{out}: {len(runs)} {'run' if len(runs) == 1 else 'runs'}, {out.stat().st_size / 1e6:.1f} MB")
+    print(f"figures: {', '.join(map(str, figures))}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_program(main)
