@@ -1,6 +1,7 @@
 """The settings of a training run: what `python -m train.main --help` shows."""
 
 import dataclasses
+import importlib.util
 import json
 import pathlib
 from typing import Annotated, Any
@@ -44,6 +45,8 @@ class TrainConfig:
     """Newest checkpoints to keep; the best one is kept besides."""
     checkpoint_ring: bool = True
     """Save the replay ring too. Without it checkpoints are small but a resume is not exact."""
+    wandb: bool = False
+    """Log to Weights & Biases too; with WANDB_MODE=offline in the environment, to the run's folder alone."""
 
     awr: Annotated[AwrConfig, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=AwrConfig)
     """The algorithm."""
@@ -59,6 +62,8 @@ class TrainConfig:
         Raises:
           UserError: with one line that names the first such setting and what to write instead.
         """
+        if self.wandb and importlib.util.find_spec("wandb") is None:
+            raise UserError("Weights & Biases is not installed: pip install 'awr_mjx[wandb]', or leave --wandb out")
         for name in ("num_envs", "num_steps", "epoch_iterations", "eval_envs", "keep", "num_evals"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name} must be a positive number, not {getattr(self, name)}")
@@ -88,7 +93,9 @@ class TrainConfig:
 
 
 # What may be different when a run is resumed; all else would make it another run.
-CHANGEABLE = ("num_steps", "minutes", "num_evals", "eval_envs", "checkpoint_seconds", "keep", "checkpoint_ring")
+CHANGEABLE = frozenset(
+    ("num_steps", "minutes", "num_evals", "eval_envs", "checkpoint_seconds", "keep", "checkpoint_ring", "wandb")
+)
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:

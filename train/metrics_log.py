@@ -1,14 +1,18 @@
 """What a run writes and shows: metrics.jsonl, TensorBoard, one live progress line (plain lines in a pipe)."""
 
+import hashlib
 import json
 import pathlib
 import sys
 import time
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from tensorboardX import SummaryWriter
+
+from train.errors import UserError
 
 PLAIN_SECONDS = 10.0  # between two progress lines in a pipe
 
@@ -16,8 +20,14 @@ PLAIN_SECONDS = 10.0  # between two progress lines in a pipe
 class MetricsLog:
     """`metrics.jsonl` and TensorBoard files of one run; a full disk costs log lines, never the training."""
 
-    def __init__(self, run: pathlib.Path, resumed_at: int | None) -> None:
-        """Opens the logs in `run`; lines past `resumed_at` env steps belong to work that is now repeated and go."""
+    def __init__(self, run: pathlib.Path, resumed_at: int | None, wandb_config: dict[str, Any] | None = None) -> None:
+        """Opens the logs in `run`; lines past `resumed_at` env steps belong to work that is now repeated and go.
+
+        With `wandb_config`, the run's settings, Weights & Biases gets everything too.
+
+        Raises:
+          UserError: if Weights & Biases will not have it.
+        """
         self._path = run / "metrics.jsonl"
         self.newest: dict[str, float] = {}
         """The newest value of everything that a resumed run has logged before."""
@@ -25,6 +35,7 @@ class MetricsLog:
             self._cut(resumed_at)
         self._file = self._path.open("a")
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=resumed_at)
+        self._wandb = None if wandb_config is None else _weights_and_biases(run, wandb_config)
         self.failed = False
 
     def _cut(self, last: int) -> None:
@@ -48,6 +59,8 @@ class MetricsLog:
             self._file.flush()
             for name, value in values.items():
                 self._board.add_scalar(name, value, env_steps)
+            if self._wandb:
+                self._wandb.log(values, step=env_steps)
         except OSError as error:
             if not self.failed:
                 print(f"warning: metrics are not logged: {error.strerror}", file=sys.stderr)
@@ -58,8 +71,30 @@ class MetricsLog:
         try:
             self._file.close()
             self._board.close()
+            if self._wandb:
+                self._wandb.finish()
         except OSError:
             pass
+
+
+def _weights_and_biases(run: pathlib.Path, config: dict[str, Any]) -> Any:
+    """A run of Weights & Biases with the folder's name; a resumed one goes on in the same."""
+    import wandb
+
+    place = str(run.resolve())
+    try:
+        return wandb.init(
+            project="awr_mjx",
+            name=run.name,
+            id=hashlib.sha256(place.encode()).hexdigest()[:12],
+            dir=place,
+            config=config,
+            resume="allow",
+            settings=wandb.Settings(silent=True),
+        )
+    except wandb.errors.Error as error:
+        words = " ".join(str(error).split())[:200]
+        raise UserError(f"Weights & Biases: {words}: log in (wandb login), or set WANDB_MODE=offline") from error
 
 
 class _Facts(ProgressColumn):

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from train import checkpointing, runs
+from train import config as settings
 from train.config import TrainConfig
 from train.errors import UserError
 from train.evaluate import make_evaluator
@@ -81,7 +82,7 @@ class Training:
     ) -> None:
         self.run, self.config, self.loop, self.epoch, self.screen, self.stop = run, config, loop, epoch, screen, stop
         self.steps, self.clock = done, clock
-        self.log = MetricsLog(run, done if resumed else None)
+        self.log = MetricsLog(run, done if resumed else None, settings.to_dict(config) if config.wandb else None)
         clock.go_on(self.log.newest)
         self.saves = checkpointing.Checkpoints(run, config.keep, config.checkpoint_ring)
         self.saves.set_aside_after(done)
