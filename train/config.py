@@ -48,7 +48,7 @@ class TrainConfig:
     wandb: bool = False
     """Log to Weights & Biases too; with WANDB_MODE=offline in the environment, to the run's folder alone."""
 
-    awr: Annotated[AwrConfig, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=AwrConfig)
+    awr: Annotated[AwrConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=AwrConfig)
     """The algorithm."""
 
     @property

@@ -38,7 +38,7 @@ class Command:
     """Run folder to go on with, exactly where it stopped; its settings are used."""
     variant: str = "awr"
     """A relative of AWR instead: rwr, on_policy, no_baseline, monte_carlo, raw_advantage or bc."""
-    config: Annotated[TrainConfig, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=TrainConfig)
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=TrainConfig)
     """The run."""
 
 

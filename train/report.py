@@ -10,6 +10,7 @@ import dataclasses
 import html
 import json
 import pathlib
+import sys
 import tempfile
 from typing import Annotated, Any
 
@@ -151,6 +152,7 @@ def film(run: pathlib.Path, seconds: float) -> str:
             clips, _, _ = render.render(player, render.RenderConfig(run, seconds=seconds), movie)
             data = base64.b64encode(movie.read_bytes()).decode()
     except UserError as error:
+        print(f"warning: no video: {error}", file=sys.stderr)
         return f"<p>No video: {html.escape(str(error))}</p>"
     end = render.episodes(clips[0])[0]
     words = (

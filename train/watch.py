@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from envs import names
 from train import checkpointing, cli
 from train.errors import UserError, run_program
 from train.live import Live
@@ -73,6 +74,7 @@ class Page:
         self._model = copy.deepcopy(player.env.mj_model)  # type: ignore[attr-defined]  # the scene changes its colours
         self._data = mujoco.MjData(self._model)
         self._template = jax.eval_shape(player.learner.init, jax.random.key(0))
+        self._action_names = ["action"] if player.env.discrete else names.actions(player.env)
         self._dt, self._task = player.env.dt, player.config.env
         self._wishes: queue.Queue[Callable[[], None]] = queue.Queue()
         self._history: deque[tuple[float, ...]] = deque(maxlen=HISTORY)
@@ -85,7 +87,7 @@ class Page:
         self._build()
 
     def _build(self) -> None:
-        gui, names = self._server.gui, list(SPEEDS)
+        gui = self._server.gui
         gui.configure_theme(show_logo=False, show_share_button=False)
         gui.main_panel.dock_right()
         self._status = gui.add_markdown("")
@@ -93,7 +95,7 @@ class Page:
         self._play.on_click(lambda _: self._wish(self._toggle))
         gui.add_button("Step").on_click(lambda _: self._wish(self._single))
         gui.add_button("Reset").on_click(lambda _: self._wish(self._restart))
-        self._speed = gui.add_dropdown("Speed", names, initial_value="1")
+        self._speed = gui.add_dropdown("Speed", list(SPEEDS), initial_value="1")
         self._action = gui.add_dropdown("Action", ["mode", "sampled"], initial_value="mode")
         self._action.on_update(lambda _: self._wish(self._choose_action))
         self._seed = gui.add_number("Seed", self._config.seed, min=0, max=2**32 - 1, step=1)
@@ -106,16 +108,19 @@ class Page:
                 self._strength = gui.add_slider("m/s", min=0.1, max=3.0, step=0.1, initial_value=1.0)
                 buttons = gui.add_button_group("Direction", list(PUSHES))
                 buttons.on_click(lambda event: self._wish(lambda: self._push(event.target.value)))
-        empty = np.zeros(1)
-        actions = len(self._live.shown.action)
         with gui.add_folder("Reward and action"):
-            self._rewards = gui.add_uplot(
-                (empty, empty), ({"label": "s"}, {"label": "reward", "stroke": "#1f77b4"}), aspect=2.0
-            )
-            lines = tuple({"label": f"{i}", "stroke": f"hsl({360 * i // actions}, 70%, 45%)"} for i in range(actions))
-            self._actions = gui.add_uplot(tuple([empty] * (actions + 1)), ({"label": "s"}, *lines), aspect=2.0)
+            self._rewards = self._curves(["reward"])
+            self._actions = self._curves(self._action_names)
         with gui.add_folder("Camera", expand_by_default=False):
             self._scene.create_scene_gui()
+
+    def _curves(self, lines: list[str]) -> Any:
+        """A plot over seconds of lines with these names."""
+        hues = [(220 + 360 * i // len(lines)) % 360 for i in range(len(lines))]
+        colors = [f"hsl({hue}, 70%, 45%)" for hue in hues]
+        series = ({"label": "s"}, *({"label": name, "stroke": c} for name, c in zip(lines, colors, strict=True)))
+        empty = tuple([np.zeros(1)] * len(series))
+        return self._server.gui.add_uplot(empty, series, scales={"x": {"time": False}}, aspect=2.0)
 
     def _wish(self, act: Callable[[], None]) -> None:
         self._wishes.put(act)

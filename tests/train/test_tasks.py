@@ -13,7 +13,7 @@ from awr_mjx.config import AwrConfig
 from envs import registry
 from tests.tasks import Broken, Walk, leaves_of
 from tests.trained import pendulum_run, python, refusal  # noqa: F401
-from train import check, cli, presets, transfer
+from train import check, cli, main, presets, transfer
 from train.checkpointing import Checkpoints, restore
 from train.config import TrainConfig
 from train.loop import Loop
@@ -127,3 +127,15 @@ def test_a_state_with_empty_arrays_is_saved_and_restored(tmp_path: pathlib.Path)
     assert want.keys() == got.keys()
     for name, leaf in want.items():
         np.testing.assert_array_equal(got[name], leaf, err_msg=name)
+
+
+def test_training_takes_the_options_of_a_task() -> None:
+    for args, option, value in (
+        (["--env.physics", "exact"], "physics", "exact"),
+        (["--env.full_obs"], "full_obs", True),
+        (["--env.randomize=true"], "randomize", True),
+        (["--env.impl", "warp"], "impl", "warp"),
+    ):
+        config = main.parse(["--env", "hopper", *args, "--batch_size", "32"]).config
+        assert getattr(config.task, option) == value
+        assert (config.env, config.awr.batch_size) == ("hopper", 32)
