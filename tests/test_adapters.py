@@ -118,7 +118,9 @@ def test_a_missing_package_names_its_extra(name, package):
 @pytest.mark.skipif(importlib.util.find_spec("brax") is None, reason="Brax is not installed")
 @pytest.mark.filterwarnings("ignore")
 def test_brax_names_are_known_and_wrong_ones_are_not():
-    assert registry.make("brax/ant").observation_size == 27
+    env = registry.make("brax/ant")
+    assert env.observation_size == 27
+    assert env.positions(env.reset(jax.random.key(0))).shape == (env.mj_model.nq,)  # it can be shown
     with pytest.raises(UnknownTask, match="did you mean 'brax/ant'"):
         registry.make("brax/antt")
 
@@ -126,7 +128,9 @@ def test_brax_names_are_known_and_wrong_ones_are_not():
 @pytest.mark.skipif(importlib.util.find_spec("mujoco_playground") is None, reason="Playground is not installed")
 @pytest.mark.filterwarnings("ignore")
 def test_playground_names_are_known():
-    assert registry.make("playground/CartpoleBalance").action_size == 1
+    env = registry.make("playground/CartpoleBalance")
+    assert env.action_size == 1
+    assert env.positions(env.reset(jax.random.key(0))).shape == (env.mj_model.nq,)  # it can be shown
 
 
 @pytest.mark.skipif(importlib.util.find_spec("warp") is None, reason="Warp is not installed")
