@@ -25,10 +25,20 @@ class TaskOptions:
     """MJX's backend; warp needs the package warp-lang and is made for NVIDIA GPUs."""
     backend: Literal["mjx", "generalized", "positional", "spring"] = "mjx"
     """Brax's physics, for brax/ tasks."""
+    wind: bool = False
+    """Wind and turbulence, for lunar_lander; Gymnasium's enable_wind."""
 
 
 _FACTORIES: dict[str, tuple[Callable[..., Env], str]] = {}
-_WITHOUT_LAPACK = {"cartpole", "ant", "halfcheetah", "hopper", "walker2d", "humanoid"}  # with fast physics on jax
+_WITHOUT_LAPACK = {
+    "cartpole",
+    "lunar_lander",
+    "ant",
+    "halfcheetah",
+    "hopper",
+    "walker2d",
+    "humanoid",
+}  # with fast physics on jax
 # Families of tasks that other packages bring: prefix -> (module with `names()` and `make(name, **options)`).
 FAMILIES = {"brax": "envs.brax_tasks", "playground": "envs.playground_tasks"}
 
@@ -103,6 +113,12 @@ def _cartpole() -> Env:
     return CartPole()
 
 
+def _lunar_lander(wind: bool = False) -> Env:
+    from envs.lunar_lander import LunarLander
+
+    return LunarLander(wind)
+
+
 def _inverted_pendulum() -> Env:
     from envs.inverted_pendulum import InvertedPendulum
 
@@ -127,6 +143,7 @@ def _register_gymnasium(name: str, task: str) -> None:
 
 
 register("cartpole", _cartpole, "Gymnasium CartPole-v1")
+register("lunar_lander", _lunar_lander, "Gymnasium LunarLander-v3")
 register("inverted_pendulum", _inverted_pendulum, "Gymnasium InvertedPendulum-v5")
 for _name in ("Ant", "HalfCheetah", "Hopper", "Walker2d", "Humanoid"):
     _register_gymnasium(_name.lower(), _name)
