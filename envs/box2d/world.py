@@ -13,7 +13,7 @@ from envs.box2d.hinges import ANGULAR_SLOP, Hinge, HingeState
 from envs.box2d.shapes import Body, Pose, Scalar, Shape, Velocity, in_world, kept, least, one_like, pick, pose_of
 
 TOI_TARGET, TOI_TOLERANCE = SLOP, 0.25 * SLOP  # m, distance without skins at which continuous collision stops a body
-TOI_SEARCH, TOI_POSITIONS, TOI_VELOCITIES = 6, 3, 20  # iterations; Box2D: until found, 20, as many as of a step
+TOI_SEARCH, TOI_POSITIONS, TOI_VELOCITIES = 8, 3, 20  # iterations; Box2D: until found, 20, as many as of a step
 SLEEP_SPEED, SLEEP_TURN, SLEEP_SECONDS = 0.01, ANGULAR_SLOP, 0.5  # m/s, rad/s
 
 
@@ -133,7 +133,7 @@ def step(scene: Scene, ground: jax.Array, world: World) -> World:
     touching, grounded = [], []
     for i, (_, bits) in enumerate(found):
         begun, ended = (bits & ~world.touching[i]) != 0, (world.touching[i] & ~bits) != 0
-        grounded.append(begun | (world.grounded[i] & ~ended))
+        grounded.append((begun | world.grounded[i]) & ~ended)
         touching.append(bits)
 
     hull, *legs = (body._replace(vy=body.vy + scene.dt * scene.gravity) for body in (hull, *legs))
@@ -145,7 +145,7 @@ def step(scene: Scene, ground: jax.Array, world: World) -> World:
     for body, seconds in zip((hull, *legs), world.slow, strict=True):
         fast = (body.w**2 > SLEEP_TURN**2) | (body.vx**2 + body.vy**2 > SLEEP_SPEED**2)
         slow.append(jnp.where(fast, 0.0, seconds + scene.dt))
-    for i in range(2):
+    for i in (1, 0):
         legs[i], bits = _catch(scene, scene.legs[i], before[i], legs[i], edges[i], one)
         grounded[i] = grounded[i] | ((bits & ~touching[i]) != 0)
         touching[i] = touching[i] | bits
@@ -172,19 +172,19 @@ def _solve_velocities(
     contact_rows = [contacts.rows(shapes[i], legs[i], manifolds[i], one) for i in range(2)]
     impulses = [contacts.remembered(manifolds[i], world.impulses[i], one) for i in range(2)]
     vh, vl = _velocity(hull), [_velocity(leg) for leg in legs]
-    for i in range(2):
+    for i in (1, 0):
         vl[i] = contacts.warm_start(shapes[i], vl[i], contact_rows[i], impulses[i], one)
-    for i in range(2):
+    for i in (1, 0):
         vh, vl[i] = hinges.warm_start(scene.hull, shapes[i], hinge_rows[i], vh, vl[i], states[i], one)
 
     def iterate(_: Any, carry: Any) -> Any:
         vh, vl, states, impulses = carry
         vl, states, impulses = list(vl), list(states), list(impulses)
-        for i in range(2):
+        for i in (1, 0):
             vh, vl[i], states[i] = hinges.solve_velocity(
                 scene.hull, shapes[i], scene.hinges[i], hinge_rows[i], vh, vl[i], states[i], scene.dt, one
             )
-        for i in range(2):
+        for i in (1, 0):
             vl[i], impulses[i] = contacts.solve_velocity(shapes[i], vl[i], contact_rows[i], impulses[i], one)
         return vh, vl, states, impulses
 
@@ -202,12 +202,12 @@ def _solve_positions(
     def correct(carry: Any) -> Any:
         trunk, limbs, solved, count = carry
         limbs, on, fits = list(limbs), ~solved, jnp.bool_(True)
-        for i in range(2):
+        for i in (1, 0):
             limbs[i], worst = contacts.solve_position(
                 scene.legs[i], limbs[i], manifolds[i], on, contacts.BAUMGARTE, one
             )
             fits = fits & (worst >= -3 * SLOP)
-        for i in range(2):
+        for i in (1, 0):
             trunk, limbs[i], small = hinges.solve_position(
                 scene.hull, scene.legs[i], scene.hinges[i], states[i].side, trunk, limbs[i], on, one
             )
@@ -232,24 +232,27 @@ def _catch(scene: Scene, shape: Shape, start: Body, end: Body, edges: list[Edge]
 
     Returns it, and the bits of the edges that it was stopped by.
     """
-    far, near = _gap(shape, start, edges, one) - TOI_TARGET, _gap(shape, end, edges, one) - TOI_TARGET
-    hit = (far > TOI_TOLERANCE) & (near < -TOI_TOLERANCE)
+    first, last = _gap(shape, start, edges, one), _gap(shape, end, edges, one)
+    touching = (first > 0) & (first < TOI_TARGET + TOI_TOLERANCE)
+    hit = touching | ((first >= TOI_TARGET + TOI_TOLERANCE) & (last < TOI_TARGET - TOI_TOLERANCE))
 
     def at(share: Scalar) -> Body:
         moved = (a + share * (b - a) for a, b in zip(start[:3], end[:3], strict=True))
         return Body(*moved, end.vx, end.vy, end.w)
 
-    def search(_: Any, carry: Any) -> Any:
-        low, high, above, below = carry
-        rate = above / jnp.where(above == below, 1.0, above - below)
-        (middle,) = kept(one, low + (high - low) * jnp.clip(rate, 0.05, 0.95))
-        gap = _gap(shape, at(middle), edges, one) - TOI_TARGET
-        return tuple(
-            jnp.where(gap > 0, yes, no) for yes, no in ((middle, low), (high, middle), (gap, above), (below, gap))
+    def search(i: Any, carry: Any) -> Any:
+        low, high, above, below, found, done = carry
+        secant = low + (high - low) * above / jnp.where(above == below, 1.0, above - below)
+        (share,) = kept(one, jnp.where(i % 2 == 1, secant, 0.5 * (low + high)))
+        gap = _gap(shape, at(share), edges, one) - TOI_TARGET
+        new = tuple(
+            jnp.where(gap > 0, yes, no) for yes, no in ((share, low), (high, share), (gap, above), (below, gap))
         )
+        return *new, jnp.where(done, found, share), done | (jnp.abs(gap) < TOI_TOLERANCE)
 
-    zero = jnp.zeros_like(far)
-    share, *_ = jax.lax.fori_loop(0, TOI_SEARCH, search, (zero, zero + 1, far, near))
+    zero = jnp.zeros_like(first)
+    carry = (zero, zero + 1, first - TOI_TARGET, last - TOI_TARGET, zero, touching)
+    *_, share, _ = jax.lax.fori_loop(0, TOI_SEARCH, search, carry)
     body = at(share)
     manifolds, bits = _manifolds(shape, body, edges, one)
     solved = jnp.zeros_like(hit)
