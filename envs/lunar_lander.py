@@ -9,7 +9,7 @@ from flax import struct
 from envs.base import State, Twin
 from envs.box2d.hinges import Hinge
 from envs.box2d.shapes import Body, Vec, add, angle_of, cross, polygon, sub, turn
-from envs.box2d.world import Scene, World, initial, step
+from envs.box2d.world import Scene, World, initial, step, step_in_flight
 
 SCALE = 30.0  # pixels of Gymnasium's picture per metre
 WIDTH, HEIGHT = 600 / SCALE, 400 / SCALE  # m
@@ -80,7 +80,7 @@ class LunarLander:
         hinges = [Hinge(to_hull, (i * LEG_AWAY / SCALE, LEG_DOWN / SCALE), *LIMITS[i], 0.3 * i, 40.0) for i in (-1, 1)]
         self.scene = Scene(
             hull=hull,
-            legs=(leg, leg),
+            leg=leg,
             hinges=(hinges[0], hinges[1]),
             gravity=-10.0,
             dt=self.dt,
@@ -101,9 +101,13 @@ class LunarLander:
         hull, *legs = flight.world.bodies
         seconds = self.dt * self.scene.hull.inv_mass
         hull = hull._replace(vx=hull.vx + seconds * force[0], vy=hull.vy + seconds * force[1])
-        state = self._go_on(flight.replace(world=flight.world.replace(bodies=(hull, *legs))), jnp.int32(0))  # type: ignore[attr-defined]
-        zero = jnp.zeros((), jnp.float32)
-        return state.replace(reward=zero, done=zero)  # type: ignore[attr-defined]
+        if self.has_wind:
+            hull = self._blow(flight, hull)
+            flight = flight.replace(wind=wind + 1, turbulence=turbulence + 1)  # type: ignore[attr-defined]
+        world = step_in_flight(self.scene, flight.world.replace(bodies=(hull, *legs)))  # type: ignore[attr-defined]
+        obs, zero = self.observe(world), jnp.zeros((), jnp.float32)
+        flight = flight.replace(world=world, shaping=_shaping(obs))  # type: ignore[attr-defined]
+        return State(flight, obs, zero, zero, {"landed": zero})
 
     def hung(self) -> World:
         """A world with the lander at the upper edge of the picture, at rest, its legs not yet pulled into place."""
@@ -118,16 +122,13 @@ class LunarLander:
 
     def step(self, state: State, action: jax.Array) -> State:
         """Returns the state 0.02 s later, with `action` int32 [] of 0 to 3."""
-        return self._go_on(state.data, action)
-
-    def _go_on(self, flight: Flight, action: jax.Array) -> State:
+        flight = state.data
         key, noise_key = jax.random.split(flight.key)
         noise = jax.random.uniform(noise_key, (2,), jnp.float32, -1.0, 1.0) / SCALE
         hull, *legs = flight.world.bodies
         blown = self._blow(flight, hull) if self.has_wind else hull
         hull = self.fire(blown, action, (noise[0], noise[1]))
-        calm = flight.world.grounded[0] | flight.world.grounded[1]
-        world = step(self.scene, flight.ground, flight.world.replace(bodies=(hull, *legs)))  # type: ignore[attr-defined]
+        world = step(self.scene, flight.ground, flight.world.replace(bodies=(hull, *legs)))
         obs = self.observe(world)
         shaping = _shaping(obs)
         fuel = jnp.where(action == 2, 0.3, jnp.where((action == 1) | (action == 3), 0.03, 0.0))
@@ -135,10 +136,9 @@ class LunarLander:
         reward = jnp.where(lost, -100.0, shaping - flight.shaping - fuel)
         reward = jnp.where(world.asleep, 100.0, reward)
         done = (lost | world.asleep).astype(jnp.float32)
-        on = jnp.where(calm, 0, 1)
+        on = jnp.where(flight.world.grounded[0] | flight.world.grounded[1], 0, 1)
         flight = Flight(world, flight.ground, shaping, key, flight.wind + on, flight.turbulence + on)
-        metrics = {"landed": world.asleep.astype(jnp.float32)}
-        return State(flight, obs, reward, done, metrics)
+        return State(flight, obs, reward, done, {"landed": world.asleep.astype(jnp.float32)})
 
     def _blow(self, flight: Flight, hull: Body) -> Body:
         """The hull with a step of wind and turbulence, unless a leg is on the ground."""
