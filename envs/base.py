@@ -65,8 +65,9 @@ class Env(Protocol):
       dt: seconds of simulated time per control step.
 
     A task may also have `observation_names` [O] and `action_names` [A], which exported policies then carry.
-    One that can be shown has a MuJoCo model, `mj_model`, and `positions(state) -> float32 [nq]`; one that can be pushed
-    has `pushed(state, velocity) -> State`, with `velocity` float32 [3] in m/s.
+    One that can be shown has `positions(state) -> float32 [P]` and either a MuJoCo model, `mj_model`, whose `qpos` they
+    are, or `picture(positions, action, width, height) -> uint8 [height, width, 3]`, which draws them; one that can be
+    pushed has `pushed(state, velocity) -> State`, with `velocity` float32 [3] in m/s.
     """
 
     observation_size: int

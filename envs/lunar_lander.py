@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from envs.base import State, Twin
@@ -23,7 +24,7 @@ MAIN_DOWN, SIDE_AWAY, SIDE_HEIGHT = 4, 12, 14  # pixels
 START_FORCE = 1000.0  # N, at most, for one step
 # Gymnasium's limits of the legs' angles, less the angle in which they are hung: 0.05 of their side.
 LIMITS = {-1: (0.4 - 0.05, 0.9 - 0.05), 1: (-0.9 + 0.05, -0.4 + 0.05)}
-# Box2D has 180 and 60. How many are enough: docs/decisions.md.
+# Box2D's own. Fewer are measurably another physics: docs/decisions.md.
 VELOCITY_ITERATIONS, POSITION_ITERATIONS = 180, 60
 
 
@@ -45,11 +46,11 @@ class Flight:
 class LunarLander:
     """Land between the flags, softly, upright, with little fuel.
 
-    Observation float32 [8]: position of the hull (half widths and heights of the picture; the pad is at 0, 0), velocity,
-    angle (rad), angular velocity, and whether the legs touch the ground; scaled as in Gymnasium.
+    Observation float32 [8]: position of the hull (in half widths and heights of the picture; the pad is at 0, 0),
+    velocity, angle (rad), angular velocity, and whether the legs touch the ground; scaled as in Gymnasium.
     Action int32 []: nothing, left engine, main engine, right engine; the engines' thrust has noise.
-    Reward: the change of -100 (distance + speed + |angle|) + 10 for each leg on the ground, less 0.3 for the main engine and
-    0.03 for a side engine; instead of it -100 for a crash or leaving to a side, and 100 for coming to rest.
+    Reward: the change of -100 (distance + speed + |angle|) + 10 for each leg on the ground, less 0.3 for the main
+    engine and 0.03 for a side engine; instead of it -100 for a crash or leaving to a side, 100 for coming to rest.
     Episode ends with either.
     """
 
@@ -90,7 +91,7 @@ class LunarLander:
         )
 
     def reset(self, key: jax.Array) -> State:
-        """Returns the state after a force U(-1000, 1000) N in x and in y for one step, without engines, over new ground."""
+        """Returns the state over new ground after a step with a force U(-1000, 1000) N in x and in y, engines off."""
         ground_key, force_key, wind_key, key = jax.random.split(key, 4)
         heights = jax.random.uniform(ground_key, (CHUNKS + 1,), jnp.float32, 0.0, HEIGHT / 2)
         heights = heights.at[CHUNKS // 2 - 2 : CHUNKS // 2 + 3].set(PAD_Y)
@@ -114,7 +115,7 @@ class LunarLander:
         zero = jnp.float32(0)
 
         def body(x: float, y: float, angle: float) -> Body:
-            return Body(*map(jnp.float32, (x, y, angle)), zero, zero, zero)
+            return Body(jnp.float32(x), jnp.float32(y), jnp.float32(angle), zero, zero, zero)
 
         hull = body(WIDTH / 2 + self.centre[0], HEIGHT + self.centre[1], 0.0)
         legs = [body(WIDTH / 2 - i * LEG_AWAY / SCALE, HEIGHT, 0.05 * i) for i in (-1, 1)]
@@ -198,6 +199,38 @@ class LunarLander:
             *world.grounded,
         )
         return jnp.stack([jnp.asarray(number, jnp.float32) for number in numbers])
+
+    def positions(self, state: State) -> jax.Array:
+        """Returns what `picture` needs, float32 [22]: places of hull and legs, the ground, which legs touch it."""
+        flight = state.data
+        places = [part for body in flight.world.bodies for part in body[:3]]
+        return jnp.concatenate([jnp.stack(places), flight.ground, jnp.stack(flight.world.grounded).astype(jnp.float32)])
+
+    def picture(self, pose: np.ndarray, action: np.ndarray, width: int, height: int) -> np.ndarray:
+        """Returns an image, uint8 [height, width, 3], of `positions` [22] after `action` [1]."""
+        from envs import lander_picture
+
+        spacing, middle = self.scene.spacing, CHUNKS // 2
+        return lander_picture.draw(
+            bodies=pose[:9].reshape(3, 3),
+            shapes=(np.array(self.scene.hull.vertices), np.array(self.scene.leg.vertices)),
+            ground=pose[9:20],
+            grounded=pose[20:] > 0,
+            flame=self._flame(int(action[0])),
+            size=(width, height),
+            world=(WIDTH, 0.75 * WIDTH),  # a little more than Gymnasium's, whose lander begins half out of sight
+            pad=(spacing * (middle - 1), spacing * (middle + 1)),
+        )
+
+    def _flame(self, action: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Where the flame of an action begins and ends in the hull's frame (m)."""
+        if action == 0:
+            return None
+        if action == 2:
+            start, end = np.array([0, -10]), np.array([0, -34])
+        else:
+            start, end = (np.array([(action - 2) * x, SIDE_HEIGHT]) for x in (SIDE_AWAY, 28))
+        return start / SCALE - self.centre, end / SCALE - self.centre
 
 
 def _friction(own: float) -> float:

@@ -3,13 +3,14 @@
 The name of the file says what it will be: .mp4, .gif, or .png for a contact sheet of 8 frames. No screen is needed.
 """
 
+import contextlib
 import dataclasses
 import math
 import os
 import pathlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -131,11 +132,26 @@ def shown_steps(config: RenderConfig, kind: str, fps: Fraction, dt: float) -> np
     return np.floor(np.arange(count) / (float(fps) * dt) + 1e-6).astype(int)
 
 
-def prepare_graphics() -> None:
-    """Chooses EGL where there is no screen. Must come before anything else imports MuJoCo, which looks only once.
+def load(run: pathlib.Path, step: int | None = None) -> Player:
+    """The policy of a run, as `train.runs.load_policy`, in a process that can draw it.
 
     Raises:
-      UserError: if MuJoCo's renderer cannot be loaded at all.
+      UserError: if there is none, or it cannot be drawn here.
+    """
+    trouble = _prepare_graphics()
+    # One environment is quicker on the CPU, and an accelerator may be busy training.
+    jax.config.update("jax_platforms", "cpu")
+    start_jax()
+    player = load_policy(run, step)
+    if trouble and not hasattr(player.env, "picture"):
+        raise trouble
+    return player
+
+
+def _prepare_graphics() -> UserError | None:
+    """Chooses EGL where there is no screen. Must come before anything else imports MuJoCo, which looks only once.
+
+    Returns what is wrong if MuJoCo's renderer cannot be loaded at all.
     """
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         os.environ.setdefault("MUJOCO_GL", "egl")
@@ -144,7 +160,8 @@ def prepare_graphics() -> None:
 
         mujoco.Renderer  # noqa: B018  # missing if its own imports failed
     except Exception as error:
-        raise _no_renderer(error) from error
+        return _no_renderer(error)
+    return None
 
 
 def _no_renderer(error: Exception) -> UserError:
@@ -180,8 +197,12 @@ def find_camera(env: Env, name: str | None) -> str | int:
     Raises:
       UserError: if the task cannot be rendered, or has no camera called `name`.
     """
+    if hasattr(env, "picture"):
+        if name:
+            raise UserError(f"the task has no camera {name!r}: it draws its own picture; leave --camera out")
+        return -1
     if not hasattr(env, "mj_model"):
-        raise UserError("this task cannot be rendered yet: it has no MuJoCo model")
+        raise UserError("this task cannot be rendered yet: it has no MuJoCo model and draws no picture")
     model = env.mj_model
     known = [model.camera(i).name for i in range(model.ncam)]
     name = name or ("track" if "track" in known else "free")
@@ -190,23 +211,42 @@ def find_camera(env: Env, name: str | None) -> str | int:
     return name if name in known else -1
 
 
-def draw(
-    renderer: Any, env: Env, clips: list[list[Shown]], times: np.ndarray, camera: str | int, config: RenderConfig
-) -> Iterator[np.ndarray]:
-    """An image, uint8 [height, width, 3], of the environments side by side at each of the control steps `times` [F]."""
+@contextlib.contextmanager
+def painter(env: Env, width: int, height: int, camera: str | int) -> Iterator[Callable[[Shown], np.ndarray]]:
+    """Gives a function that draws a moment as an image, uint8 [height, width, 3].
+
+    Raises:
+      UserError: if nothing can be rendered on this computer.
+    """
+    if hasattr(env, "picture"):
+        yield lambda shown: env.picture(shown.pose, shown.action, width, height)
+        return
     import mujoco
 
     model = env.mj_model  # type: ignore[attr-defined]
-    data, (columns, rows) = mujoco.MjData(model), config.cells()
+    data = mujoco.MjData(model)
+    with make_renderer(env, width, height) as renderer:
+
+        def paint(shown: Shown) -> np.ndarray:
+            data.qpos[:] = shown.pose
+            mujoco.mj_forward(model, data)
+            renderer.update_scene(data, camera=camera)
+            return renderer.render()
+
+        yield paint
+
+
+def draw(
+    paint: Callable[[Shown], np.ndarray], dt: float, clips: list[list[Shown]], times: np.ndarray, config: RenderConfig
+) -> Iterator[np.ndarray]:
+    """An image, uint8 [height, width, 3], of the environments side by side at each of the control steps `times` [F]."""
+    columns, rows = config.cells()
     for time in times:
         cells = []
         for clip in clips:
             shown = clip[time]
-            data.qpos[:] = shown.pose
-            mujoco.mj_forward(model, data)
-            renderer.update_scene(data, camera=camera)
-            words = f"{shown.steps * env.dt:.2f} s  return {shown.total:,.1f}  reward {shown.reward:.2f}"
-            image = renderer.render()
+            words = f"{shown.steps * dt:.2f} s  return {shown.total:,.1f}  reward {shown.reward:.2f}"
+            image = paint(shown)
             cells.append(video.write_on(image, words) if config.overlay else image)
         lines = [np.concatenate(cells[i * columns : (i + 1) * columns], axis=1) for i in range(rows)]
         yield np.concatenate(lines, axis=0)
@@ -222,10 +262,11 @@ def render(player: Player, config: RenderConfig, out: pathlib.Path) -> tuple[lis
     camera, (columns, rows) = find_camera(env, config.camera), config.cells()
     fps = frames_per_second(config, kind, env.dt)
     times = shown_steps(config, kind, fps, env.dt)
-    with make_renderer(env, config.width // columns, config.height // rows) as renderer, replacing(out) as part:
+    size = config.width // columns, config.height // rows
+    with painter(env, *size, camera) as paint, replacing(out) as part:
         clips = play(player, config.seed, columns * rows, int(times[-1]) + 1)
         frames = rich.progress.track(
-            draw(renderer, env, clips, times, camera, config),
+            draw(paint, env.dt, clips, times, config),
             f"drawing {out.name}",
             total=len(times),
             console=rich.console.Console(stderr=True),
@@ -247,11 +288,7 @@ def main() -> int:
     task = settings.read(config.run).env
     out = config.out or config.run / f"{task}.mp4"
     config.validate(out.suffix.lower())
-    prepare_graphics()
-    # One environment is quicker on the CPU, and an accelerator may be busy training.
-    jax.config.update("jax_platforms", "cpu")
-    start_jax()
-    player = load_policy(config.run, config.step)
+    player = load(config.run, config.step)
     clips, count, fps = render(player, config, out)
     rate = "" if out.suffix.lower() == ".png" else f" at {float(fps):.4g} per second"
     print(f"{out}: {count} frames{rate}, {config.seconds:g} s, {config.width}x{config.height}")

@@ -14,7 +14,6 @@ import sys
 import tempfile
 from typing import Annotated, Any
 
-import jax
 import numpy as np
 import tyro
 
@@ -23,7 +22,6 @@ from train import config as settings
 from train.errors import UserError, run_program
 from train.files import replacing
 from train.report_figures import Run
-from train.runs import load_policy, start_jax
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
@@ -142,11 +140,7 @@ def best_run(runs: list[Run], folders: tuple[pathlib.Path, ...]) -> pathlib.Path
 def film(run: pathlib.Path, seconds: float) -> str:
     """An HTML video of a run's newest policy, or a line that says why there is none."""
     try:
-        render.prepare_graphics()
-        # One environment is quicker on the CPU, and an accelerator may be busy training.
-        jax.config.update("jax_platforms", "cpu")
-        start_jax()
-        player = load_policy(run)
+        player = render.load(run)
         with tempfile.TemporaryDirectory() as folder:
             movie = pathlib.Path(folder) / "policy.mp4"
             clips, _, _ = render.render(player, render.RenderConfig(run, seconds=seconds), movie)

@@ -50,7 +50,10 @@ def play_in_gymnasium(player: Player, episodes: int, seed: int) -> tuple[np.ndar
 
     learner, learned = player.learner, player.learned
     mode = jax.jit(lambda obs: learner.policy(learned.policy, learned.normalizer, obs).mode())
-    env = gymnasium.make(twin.name, **twin.options)
+    try:
+        env = gymnasium.make(twin.name, **twin.options)
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise UserError(f"{twin.name} needs more than Gymnasium: pip install 'awr_mjx[gymnasium]'") from error
     returns, lengths = np.zeros(episodes), np.zeros(episodes, int)
     for episode in track(range(episodes), f"playing {twin.name}", transient=True):
         obs, _ = env.reset(seed=seed + episode)

@@ -1,4 +1,4 @@
-"""How close `lunar_lander` is to Gymnasium's LunarLander-v3, which is Box2D itself: step by step, and episode by episode.
+"""How close `lunar_lander` is to Gymnasium's LunarLander-v3, which is Box2D itself: by the step and by the episode.
 
     python -m docs.studies.lunar_lander flight --episodes 200
     python -m docs.studies.lunar_lander touch --episodes 200
@@ -42,6 +42,7 @@ class Episode:
     obs: np.ndarray  # [T + 1, 8]
     actions: np.ndarray  # [T]
     noise: np.ndarray  # [T, 2], m
+    rewards: np.ndarray  # [T]
 
     def touch(self) -> int:
         """The first moment at which a leg touches the ground; T + 1 if none does."""
@@ -53,7 +54,8 @@ class Recorder:
     """A NumPy generator that remembers the single numbers it gave."""
 
     def __init__(self, generator: np.random.Generator) -> None:
-        self.generator, self.given = generator, []
+        self.generator = generator
+        self.given: list[float] = []
 
     def uniform(self, low: float, high: float, size: Any = None) -> Any:
         """As the generator's."""
@@ -79,7 +81,8 @@ POLICIES: dict[str, Policy] = {
 }
 
 
-def _moment(env: Any) -> tuple[list[list[float]], list[list[float]]]:
+def moment(env: Any) -> tuple[list[list[float]], list[list[float]]]:
+    """Their bodies [3, 6] and hinges' impulses [2, 4]."""
     bodies = []
     for body in (env.lander, *env.legs):
         centre, speed = body.worldCenter, body.linearVelocity
@@ -98,18 +101,19 @@ def record(seed: int, policy: Policy, steps: int) -> Episode:
     obs, _ = env.reset(seed=seed)
     generator, env.np_random = np.random.default_rng(seed), Recorder(env.np_random)
     ground = [p[0][1] for p in env.sky_polys] + [env.sky_polys[-1][1][1]]
-    moments, seen, actions, noise = [_moment(env)], [obs], [], []
+    moments, seen, actions, noise, rewards = [moment(env)], [obs], [], [], []
     for _ in range(steps):
         env.np_random.given.clear()
         actions.append(policy(env, obs, generator))
-        obs, _, over, *_ = env.step(actions[-1])
+        obs, reward, over, *_ = env.step(actions[-1])
         noise.append([x / SCALE for x in env.np_random.given[:2]])
-        moments.append(_moment(env))
+        moments.append(moment(env))
         seen.append(obs)
+        rewards.append(reward)
         if over:
             break
     bodies, hinges = zip(*moments, strict=True)
-    return Episode(*map(np.asarray, (ground, bodies, hinges, seen, actions, noise)))
+    return Episode(*map(np.asarray, (ground, bodies, hinges, seen, actions, noise, rewards)))
 
 
 def world_of(bodies: jax.Array, impulses: jax.Array) -> World:
@@ -155,7 +159,7 @@ def errors(env: LunarLander, episodes: list[Episode], starts: list[int], steps: 
 def flight(env: LunarLander, count: int) -> None:
     """Prints how far free flights of 50 steps of random actions differ."""
     steps = 50
-    found = []
+    found: list[Episode] = []
     seed = 0
     while len(found) < count:
         episode = record(seed, POLICIES["random"], steps)
@@ -222,7 +226,7 @@ def our_episodes(env: LunarLander, name: str, count: int) -> tuple[jax.Array, ja
         total = total + jnp.where(over, 0.0, after.reward)
         length = length + ~over
         landed = state.metrics["landed"] + jnp.where(over, 0.0, after.metrics["landed"])
-        after = after.replace(metrics={"landed": landed})
+        after = after.replace(metrics={"landed": landed})  # type: ignore[attr-defined]
         return (after, total, length, over | (after.done > 0)), None
 
     state = jax.vmap(env.reset)(jax.random.split(jax.random.key(0), count))
@@ -249,9 +253,7 @@ def their_episodes(name: str, count: int) -> tuple[np.ndarray, np.ndarray, np.nd
 
 def episodes(env: LunarLander, count: int) -> None:
     """Prints mean returns, lengths and shares of landings, here and there."""
-    print(
-        "| policy | return here | in Gymnasium | difference, standard errors | length here | there | landed here | there |"
-    )
+    print("| policy | return here | there | difference, standard errors | length here | there | landed here | there |")
     print("|---" * 8 + "|")
     for name in POLICIES:
         ours, want = map(np.asarray, our_episodes(env, name, count)), their_episodes(name, count)
@@ -259,8 +261,8 @@ def episodes(env: LunarLander, count: int) -> None:
         error = np.sqrt((r.var() + rt.var()) / count)
         gap = r.mean() - rt.mean()
         print(
-            f"| {name} | {r.mean():.1f} ± {r.std():.0f} | {rt.mean():.1f} ± {rt.std():.0f} | {gap:+.1f}, {gap / error:+.1f} "
-            f"| {n.mean():.1f} | {nt.mean():.1f} | {s.mean():.1%} | {st.mean():.1%} |"
+            f"| {name} | {r.mean():.1f} ± {r.std():.0f} | {rt.mean():.1f} ± {rt.std():.0f} "
+            f"| {gap:+.1f}, {gap / error:+.1f} | {n.mean():.1f} | {nt.mean():.1f} | {s.mean():.1%} | {st.mean():.1%} |"
         )
 
 

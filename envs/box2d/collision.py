@@ -101,7 +101,7 @@ def _separations(shape: Polygon, ground: Edge, one: Scalar) -> tuple[Scalar, Sca
     for i, sep in enumerate(face_seps[1:], 1):
         which = jnp.where(sep > best, i, which)
         best = jnp.maximum(best, sep)
-    return kept(one, edge_sep, best, which)  # type: ignore[return-value]
+    return kept(one, edge_sep, best, which)
 
 
 def distance(shape: Polygon, ground: Edge, one: Scalar) -> Scalar:

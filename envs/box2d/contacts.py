@@ -27,7 +27,7 @@ MAX_CORRECTION = 0.2  # m
 
 
 class Impulse(NamedTuple):
-    """What a point of contact has pushed with (N s), along its normal and its tangent; `key` as in `collision.Point`."""
+    """What a point of contact has pushed with (N s), along normal and tangent; `key` is that of `collision.Point`."""
 
     key: Scalar
     normal: Scalar
@@ -89,7 +89,7 @@ def warm_start(shape: Shape, v: Velocity, rows: list[Row], impulses: list[Impuls
     """Velocity after the impulses to start from."""
     for row, impulse in zip(rows, impulses, strict=True):
         v = _along_tangent(shape, _along_normal(shape, v, row, impulse.normal), row, impulse.tangent)
-        v = kept(one, *v)  # type: ignore[assignment]
+        v = kept(one, *v)
     return v
 
 

@@ -130,7 +130,7 @@ def warm_start(
 ) -> tuple[Velocity, Velocity]:
     """Velocities after the impulses to start from."""
     va, vb = _apply(a, b, row, va, vb, (state.px, state.py), state.motor + state.limit)
-    return kept(one, *va), kept(one, *vb)  # type: ignore[return-value]
+    return kept(one, *va), kept(one, *vb)
 
 
 def solve_velocity(
@@ -154,7 +154,7 @@ def solve_velocity(
     j11, j12, j22 = row.inv2
     px, py = kept(one, -(j11 * rx + j12 * ry), -(j12 * rx + j22 * ry))
     va, vb = _apply(a, b, row, (va[0], va[1], wa), (vb[0], vb[1], wb), (px, py), torque)
-    va, vb = kept(one, *va), kept(one, *vb)  # type: ignore[assignment]
+    va, vb = kept(one, *va), kept(one, *vb)
     return va, vb, HingeState(state.px + px, state.py + py, state.limit + torque, motor, state.side)
 
 

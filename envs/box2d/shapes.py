@@ -64,8 +64,8 @@ def one_like(x: Scalar) -> Scalar:
     return 1.0 + 0.0 * x
 
 
-def kept(one: Scalar, *values: Scalar) -> tuple[Scalar, ...]:
-    """The values, computed once: XLA's CPU compiler writes a quotient down where it is used more than once.
+def kept(one: Scalar, *values: Scalar) -> Any:
+    """The values as a tuple, computed once: XLA's CPU compiler writes a quotient down where it is used more than once.
 
     What is cheap it computes anew for every array that depends on it, which makes a chain of impulses, each of which
     changes several velocities, ten times as long as it is. An `optimization_barrier` is gone before that happens.
@@ -130,7 +130,8 @@ def moved(pose: Pose, shape: Shape, arm: Scalar, p: Vec, one: Scalar) -> Pose:
 
 def twisted(pose: Pose, angle: Scalar, one: Scalar) -> Pose:
     """The pose turned by a small angle (rad)."""
-    return Pose(pose.x, pose.y, *kept(one, pose.a + angle), *_turned(pose, angle, one))
+    c, s = _turned(pose, angle, one)
+    return pose._replace(a=pose.a + angle, c=c, s=s)
 
 
 def _turned(pose: Pose, angle: Scalar, one: Scalar) -> Vec:

@@ -256,8 +256,8 @@ def _catch(scene: Scene, start: Body, end: Body, edges: list[Edge], one: Scalar)
     hit = touching | ((first >= TOI_TARGET + TOI_TOLERANCE) & (last < TOI_TARGET - TOI_TOLERANCE))
 
     def at(share: Scalar) -> Body:
-        moved = (a + share * (b - a) for a, b in zip(start[:3], end[:3], strict=True))
-        return Body(*moved, end.vx, end.vy, end.w)
+        x, y, a = (a + share * (b - a) for a, b in zip(start[:3], end[:3], strict=True))
+        return end._replace(x=x, y=y, a=a)
 
     def search(i: Any, carry: Any) -> Any:
         low, high, above, below, found, done = carry
