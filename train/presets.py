@@ -103,6 +103,15 @@ for _name, _policy_lr, _std in (
 ):
     _awr = dataclasses.replace(AUTHORS, policy_lr=_policy_lr, std=_std)
     _add(TrainConfig(env=f"paper/{_name}", num_envs=64, awr=_awr))
+# The authors' settings for LunarLander: ten times the step of the robots, logits that pay for their size.
+_add(
+    TrainConfig(
+        env="lunar_lander",
+        num_envs=64,
+        num_steps=5_000_000,
+        awr=dataclasses.replace(AUTHORS, policy_lr=5e-4, logit_coef=1e-3, normalizer_steps=100_000),
+    )
+)
 _add(
     TrainConfig(
         env="cartpole",
