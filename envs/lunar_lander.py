@@ -157,7 +157,7 @@ class LunarLander:
         )
 
     def fire(self, hull: Body, action: jax.Array, noise: Vec) -> Body:
-        """The hull after the impulse of the engine that `action` fires; `noise` is U(-1, 1) / 30 twice."""
+        """The hull after the impulse of the engine that `action` int32 [] fires; `noise` is two U(-1, 1) / 30 (m)."""
         tip = (jnp.sin(hull.a), jnp.cos(hull.a))
         side = (-tip[1], tip[0])
         position = self.position(hull)

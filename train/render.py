@@ -142,7 +142,10 @@ def load(run: pathlib.Path, step: int | None = None) -> Player:
     # One environment is quicker on the CPU, and an accelerator may be busy training.
     jax.config.update("jax_platforms", "cpu")
     start_jax()
-    player = load_policy(run, step)
+    try:
+        player = load_policy(run, step)
+    except (ImportError, RuntimeError) as error:  # MuJoCo's own, for the same reason
+        raise trouble or error from error
     if trouble and not hasattr(player.env, "picture"):
         raise trouble
     return player

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from envs import registry
+from envs.box2d.world import step_in_flight
 from envs.lunar_lander import HEIGHT, PAD_Y, LunarLander, _shaping
 from envs.registry import TaskOptions
 
 pytest.importorskip("Box2D")
+seeding = pytest.importorskip("gymnasium.utils.seeding")
 with pytest.MonkeyPatch.context() as patch:
     patch.setenv("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     from docs.studies import lunar_lander as study
@@ -100,3 +102,16 @@ def test_picture_shows_lander_and_flame(env: LunarLander) -> None:
         assert (env.picture(pose, np.array([action]), 96, 64) != still).any()
     pose[0] += 5.0
     assert (env.picture(pose, np.array([0.0]), 96, 64) != still).any()
+
+
+def test_first_step_follows_gymnasium(env: LunarLander) -> None:
+    theirs = study.gymnasium.make("LunarLander-v3")
+    first = jax.jit(lambda world: env.observe(step_in_flight(env.scene, world)))
+    for seed in range(4):
+        draws, _ = seeding.np_random(seed)
+        draws.uniform(0, HEIGHT / 2, size=12)  # the ground
+        vx, vy = (env.dt * env.scene.hull.inv_mass * draws.uniform(-1000, 1000) for _ in range(2))
+        world = env.hung()
+        hull = world.bodies[0]._replace(vx=jnp.float32(vx), vy=jnp.float32(vy))
+        obs = first(world.replace(bodies=(hull, *world.bodies[1:])))
+        np.testing.assert_allclose(obs, theirs.reset(seed=seed)[0], atol=1e-4)

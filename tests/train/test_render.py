@@ -23,6 +23,7 @@ from train import render, video
 from train.config import TrainConfig
 from train.errors import UserError
 from train.files import replacing
+from train.live import Shown
 from train.runs import Player
 
 __all__ = ["pendulum_run"]  # a fixture
@@ -81,6 +82,16 @@ def test_cameras() -> None:
         render.find_camera(env, "nose")
     with pytest.raises(UserError, match="cannot be rendered yet"):
         render.find_camera(registry.make("cartpole"), None)
+
+
+def test_task_that_draws_itself_needs_no_camera() -> None:
+    env = registry.make("lunar_lander")
+    assert render.find_camera(env, None) == -1
+    with pytest.raises(UserError, match="draws its own picture; leave --camera out"):
+        render.find_camera(env, "track")
+    pose = np.concatenate([np.full(9, 5.0), np.full(11, 3.3), np.zeros(2)])
+    with render.painter(env, 64, 48, -1) as paint:
+        assert paint(Shown(pose, np.zeros(1), 0.0, 0.0, 0, over=False)).shape == (48, 64, 3)
 
 
 def test_frame_rate_is_real_time() -> None:
