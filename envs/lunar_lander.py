@@ -159,12 +159,10 @@ class LunarLander:
     def fire(self, hull: Body, action: jax.Array, noise: Vec) -> Body:
         """The hull after the impulse of the engine that `action` int32 [] fires; `noise` is two U(-1, 1) / 30 (m)."""
         tip = (jnp.sin(hull.a), jnp.cos(hull.a))
-        side = (-tip[1], tip[0])
         position = self.position(hull)
-        out = (tip[0], -tip[1]), (side[0], -side[1])
 
         def along(down: jax.Array, across: jax.Array) -> Vec:
-            return down * out[0][0] + across * out[1][0], down * out[0][1] + across * out[1][1]
+            return down * tip[0] - across * tip[1], -down * tip[1] - across * tip[0]
 
         main = along(MAIN_DOWN / SCALE + 2 * noise[0], noise[1])
         fired = self._push(hull, main, -MAIN_POWER * (action == 2), add(position, main))

@@ -30,15 +30,8 @@ class TaskOptions:
 
 
 _FACTORIES: dict[str, tuple[Callable[..., Env], str]] = {}
-_WITHOUT_LAPACK = {
-    "cartpole",
-    "lunar_lander",
-    "ant",
-    "halfcheetah",
-    "hopper",
-    "walker2d",
-    "humanoid",
-}  # with fast physics on jax
+# With fast physics on jax.
+_WITHOUT_LAPACK = {"cartpole", "lunar_lander", "ant", "halfcheetah", "hopper", "walker2d", "humanoid"}
 # Families of tasks that other packages bring: prefix -> (module with `names()` and `make(name, **options)`).
 FAMILIES = {"brax": "envs.brax_tasks", "playground": "envs.playground_tasks"}
 

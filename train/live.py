@@ -18,7 +18,7 @@ class Shown:
     """What there is to see after a control step.
 
     Attributes:
-      pose: float64 [nq], the model's positions.
+      pose: float64 [P], the task's `positions` (`envs.base.Env`).
       action: float32 [A], as the policy gave it, not clipped; zeros before the first step.
       reward: of this step.
       total: return of the episode so far.

@@ -78,7 +78,7 @@ class Page:
         self._dt, self._task = player.env.dt, player.config.env
         self._wishes: queue.Queue[Callable[[], None]] = queue.Queue()
         self._history: deque[tuple[float, ...]] = deque(maxlen=HISTORY)
-        self._time = self._budget = 0.0
+        self._budget = 0.0
         self._drawn = self._plotted = self._looked = 0.0
         self._follow = config.step is None
         self._notice = ""
@@ -137,7 +137,7 @@ class Page:
     def _restart(self) -> None:
         self._live.reset(int(self._seed.value))
         self._history.clear()
-        self._time = self._budget = 0.0
+        self._budget = 0.0
 
     def _choose_action(self) -> None:
         self._live.sampled = self._action.value == "sampled"
@@ -180,10 +180,8 @@ class Page:
         shown = self._live.shown
         if shown.steps == 0:
             self._history.clear()
-            self._time = 0.0
             return
-        self._time += self._dt
-        self._history.append((self._time, shown.reward, *(float(x) for x in shown.action)))
+        self._history.append((shown.steps * self._dt, shown.reward, *(float(x) for x in shown.action)))
 
     def tick(self, passed: float) -> None:
         """Does what browsers have asked for, and lets `passed` seconds of wall-clock time go by."""
@@ -219,7 +217,7 @@ class Page:
         shown = self._live.shown
         state = "playing" if self.playing else "paused"
         words = [f"**{self._task}** after {self._live.env_steps:,} env steps, {state}"]
-        words.append(f"time {self._time:.2f} s, step {shown.steps:,}")
+        words.append(f"time {shown.steps * self._dt:.2f} s, step {shown.steps:,}")
         words.append(f"return {shown.total:,.1f}, reward {shown.reward:.2f}")
         if self._notice:
             words.append(f"*{self._notice}*")

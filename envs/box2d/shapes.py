@@ -76,7 +76,7 @@ def kept(one: Scalar, *values: Scalar) -> Any:
 
 def kept_pair(one: Scalar, v: Vec) -> Vec:
     """The vector, computed once."""
-    return v[0] / one, v[1] / one
+    return kept(one, *v)
 
 
 def dot(a: Vec, b: Vec) -> Scalar:
