@@ -33,7 +33,7 @@ _FACTORIES: dict[str, tuple[Callable[..., Env], str]] = {}
 # With fast physics on jax.
 _WITHOUT_LAPACK = {"cartpole", "lunar_lander", "ant", "halfcheetah", "hopper", "walker2d", "humanoid"}
 # Families of tasks that other packages bring: prefix -> (module with `names()` and `make(name, **options)`).
-FAMILIES = {"brax": "envs.brax_tasks", "playground": "envs.playground_tasks"}
+FAMILIES = {"brax": "envs.adapters.brax_tasks", "playground": "envs.adapters.playground_tasks"}
 
 
 def register(name: str, factory: Callable[..., Env], source: str = "registered") -> None:
@@ -101,19 +101,19 @@ def _changed(options: TaskOptions) -> dict[str, Any]:
 
 
 def _cartpole() -> Env:
-    from envs.cartpole import CartPole
+    from envs.gym.cartpole import CartPole
 
     return CartPole()
 
 
 def _lunar_lander(wind: bool = False) -> Env:
-    from envs.lunar_lander import LunarLander
+    from envs.gym.lunar_lander import LunarLander
 
     return LunarLander(wind)
 
 
 def _inverted_pendulum() -> Env:
-    from envs.inverted_pendulum import InvertedPendulum
+    from envs.gym.inverted_pendulum import InvertedPendulum
 
     return InvertedPendulum()
 
@@ -122,12 +122,12 @@ def _register_gymnasium(name: str, task: str) -> None:
     def build(
         physics: Literal["fast", "exact"] = "fast", full_obs: bool = False, randomize: bool = False, impl: str = "jax"
     ) -> Env:
-        from envs import locomotion
+        from envs.gym import locomotion
 
         return getattr(locomotion, task)(physics=physics, full_obs=full_obs, randomize=randomize, impl=impl)
 
     def build_paper(full_obs: bool = False, randomize: bool = False, impl: str = "jax") -> Env:
-        from envs import locomotion
+        from envs.gym import locomotion
 
         return getattr(locomotion, task)(physics="paper", full_obs=full_obs, randomize=randomize, impl=impl)
 

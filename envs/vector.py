@@ -197,6 +197,13 @@ class VectorEnv:
         return jax.tree.map(lambda x: x[place], pool)
 
 
+def random_actions(venv: VectorEnv, key: jax.Array) -> jax.Array:
+    """Draws an action for each of N environments: float32 [N, A] in [-1, 1], or int32 [N] choices."""
+    if venv.env.discrete:
+        return jax.random.randint(key, (venv.num_envs,), 0, venv.env.action_size)
+    return jax.random.uniform(key, (venv.num_envs, venv.env.action_size), minval=-1.0, maxval=1.0)
+
+
 def check_task(env: Env) -> None:
     """Finds out, before anything long starts, whether `env` keeps the protocol of `envs.base`.
 

@@ -15,6 +15,13 @@ LONGEST = 330
 ARRAY = re.compile(r"\b(Array|Float|Int|Bool|Num|Shaped)\b")
 SHAPE = re.compile(r"\[[^\]]*\]")
 
+# The rooms by floor: a room knows those below it, and of its own floor only itself. A file at the top of `train` is a
+# program of its own; `envs/base.py` and the like are rooms of one file.
+FLOORS = {
+    "train": ({"console"}, {"engine", "datasets"}, {"policies", "pictures"}, {"benchmarks"}, {"programs"}),
+    "envs": ({"base"}, {"vector", "physics", "box2d"}, {"gym", "adapters", "imitation"}, {"registry"}),
+}
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -43,6 +50,25 @@ def imported(tree: ast.AST) -> set[str]:
     return found
 
 
+def modules(tree: ast.AST) -> set[str]:
+    """Full names of what a module imports anywhere, `from a import b` as both a and a.b."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room(parts: tuple[str, ...]) -> str | None:
+    """The room of `package.parts[1]...`; None for a package itself."""
+    if len(parts) < 2:
+        return None
+    rooms = set().union(*FLOORS[parts[0]])
+    return parts[1] if parts[1] in rooms else "programs" if parts[0] == "train" else None
+
+
 def public_functions(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, Function]]:
     """Functions of a module, and methods of its classes, whose names do not begin with an underscore."""
     for node in body:
@@ -65,7 +91,7 @@ def takes_or_gives_arrays(function: Function) -> bool:
 
 def test_the_walk_finds_the_packages() -> None:
     found = {name_of(path) for path in FILES}
-    assert {"awr_mjx/returns.py", "envs/vector.py", "train/loop.py"} <= found
+    assert {"awr_mjx/returns.py", "envs/vector.py", "train/engine/loop.py"} <= found
     functions = dict(public_functions(parse(ROOT / "awr_mjx" / "learner.py").body))
     assert {"regress", "Learner.init", "Learner.update"} <= set(functions)
     assert takes_or_gives_arrays(functions["Learner.update"])
@@ -85,6 +111,20 @@ def test_tasks_know_no_algorithm(path: pathlib.Path) -> None:
 @every_file("train")
 def test_programs_do_not_import_tests(path: pathlib.Path) -> None:
     assert "tests" not in imported(parse(path))
+
+
+@every_file("envs", "train")
+def test_rooms_know_only_those_below(path: pathlib.Path) -> None:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    if parts[1] == "__init__":
+        return
+    here = room(parts)
+    assert here, f"{path} is in no room: name it in FLOORS"
+    floor = {name: i for i, names in enumerate(FLOORS[parts[0]]) for name in names}
+    for name in modules(parse(path)):
+        there = room(tuple(name.split("."))) if name.split(".")[0] == parts[0] else None
+        if (there and there != here) or there == "programs":
+            assert floor[there] < floor[here], f"{path} imports {name}"
 
 
 @every_file(*PACKAGES)

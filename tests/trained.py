@@ -14,13 +14,13 @@ from awr_mjx.config import AwrConfig
 from awr_mjx.learner import Learner, LearnerState
 from awr_mjx.normalizer import Normalizer
 from envs import registry
-from train import config as settings
-from train import runs
-from train.checkpointing import Checkpoints
-from train.config import TrainConfig
-from train.errors import UserError
-from train.loop import Loop
-from train.runs import Player
+from train.console import files
+from train.console.errors import UserError
+from train.engine import config as settings
+from train.engine.checkpointing import Checkpoints
+from train.engine.config import TrainConfig
+from train.engine.loop import Loop
+from train.engine.player import Player
 
 SETTINGS: dict[str, Any] = {"policy_hidden": (32, 16), "value_hidden": (8,), "rollout_steps": 2, "batch_size": 8}
 
@@ -50,7 +50,7 @@ def make_run(run: pathlib.Path, task: str) -> pathlib.Path:
     player = make_player(task)
     state = Loop(player.env, player.config.awr, player.config.num_envs).init(0)
     run.mkdir()
-    runs.write_json(run / "config.json", {"settings": settings.to_dict(player.config)})
+    files.write_json(run / "config.json", {"settings": settings.to_dict(player.config)})
     saves = Checkpoints(run, keep=1, with_ring=False)
     assert saves.save(state.replace(learner=player.learned), player.env_steps, 5.0) is None  # type: ignore[attr-defined]
     assert saves.wait() is None

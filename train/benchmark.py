@@ -3,9 +3,9 @@
 Everything that is compared is measured in one process, in turns, so that ratios hold on a machine whose speed drifts.
 """
 
-from train import cli
 from train.benchmarks import ablations, loop, peers, physics, train
-from train.errors import UserError, run_program
+from train.console import cli
+from train.console.errors import UserError, run_program
 
 KINDS = {"train": train, "peers": peers, "ablations": ablations, "loop": loop, "physics": physics}
 

@@ -19,11 +19,11 @@ from rich.table import Column, Table
 from envs import registry
 from envs.base import Env, UnknownTask
 from envs.registry import TaskOptions
-from envs.vector import BrokenTask, VectorEnv, VectorState, check_task
-from train import cli, runs
-from train.benchmarks.loop import random_actions
-from train.errors import UserError, run_program
-from train.tasks import family
+from envs.vector import BrokenTask, VectorEnv, VectorState, check_task, random_actions
+from train.console import cli
+from train.console.errors import UserError, run_program
+from train.console.tasks import family
+from train.engine import jax_setup
 
 CHUNK = 100  # steps per call of the compiled program
 STALE = 0.1  # share of resets that may repeat a start; drawn from a pool of 64 or more, fewer than 2 % do
@@ -94,7 +94,7 @@ def main() -> int:
     config = cli.parse(CheckConfig, cli.arguments(), prog="python -m train.check", description=description)
     if min(config.num_envs, config.steps) <= 0:
         raise UserError("num_envs and steps must be positive numbers")
-    runs.start_jax()
+    jax_setup.start_jax()
     names = [name for part in config.env.split(",") for name in family(part)]
     console = Console(width=120)
     columns = ("obs, action", "episodes", "broken steps", "stale resets", "env steps/s", "compile s", "")

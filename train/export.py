@@ -12,12 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from train import cli, policy_files
-from train import config as settings
-from train.errors import UserError, run_program
-from train.files import replacing
-from train.policy_files import KINDS, Kind
-from train.runs import Player, load_policy, start_jax
+from train.console import cli
+from train.console.errors import UserError, run_program
+from train.console.files import replacing
+from train.engine import config as settings
+from train.engine.jax_setup import start_jax
+from train.engine.player import Player, load_policy
+from train.policies import formats
+from train.policies.formats import KINDS, Kind
 
 CHECKS = 1000
 
@@ -33,7 +35,7 @@ class ExportConfig:
     step: int | None = None
     """Checkpoint, by its env steps; the newest sound one if not given."""
     format: Literal["npz", "onnx", "stablehlo"] | None = None
-    """npz: NumPy arrays, played by train/npz_player.py; onnx: for onnxruntime and others; stablehlo: for `jax.export`
+    """npz: NumPy arrays, played by train/policies/npz_player.py; onnx: for onnxruntime and others; stablehlo: for `jax.export`
     on CPU, CUDA and TPU. What `out` ends in, or npz, if not given."""
 
     def kind(self) -> str:
@@ -66,7 +68,7 @@ def difference(player: Player, kind: Kind, path: pathlib.Path) -> float:
     In units of the largest output if that is above 1: the rounding errors of float32 grow with it.
     """
     obs = check_observations(player, CHECKS)
-    outputs = policy_files.jax_outputs(player, jnp.asarray(obs))
+    outputs = formats.jax_outputs(player, jnp.asarray(obs))
     want = np.asarray(outputs.get("logits", outputs["action"]))
     with np.errstate(all="ignore"):  # a policy that diverged gives NaN, which is more than any tolerance
         got = kind.play(path, obs)
@@ -104,7 +106,7 @@ def main() -> int:
     start_jax()
     player = load_policy(config.run, config.step)
     found = export(player, out)
-    beside = policy_files.write_metadata(player, out)
+    beside = formats.write_metadata(player, out)
     size, kind = out.stat().st_size / 1000, KINDS[name]
     print(f"{out}: {player.config.env} after {player.env_steps:,} env steps, {size:.1f} kB")
     if beside:

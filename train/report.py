@@ -17,11 +17,13 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from train import cli, render, report_figures
-from train import config as settings
-from train.errors import UserError, run_program
-from train.files import replacing
-from train.report_figures import Run
+from train.console import cli
+from train.console.errors import UserError, run_program
+from train.console.files import replacing
+from train.engine import config as settings
+from train.pictures import figures, painters
+from train.pictures import film
+from train.pictures.figures import Run
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
@@ -137,18 +139,18 @@ def best_run(runs: list[Run], folders: tuple[pathlib.Path, ...]) -> pathlib.Path
     return folders[int(np.argmax(returns))]
 
 
-def film(run: pathlib.Path, seconds: float) -> str:
+def movie_of(run: pathlib.Path, seconds: float) -> str:
     """An HTML video of a run's newest policy, or a line that says why there is none."""
     try:
-        player = render.load(run)
+        player = painters.load(run)
         with tempfile.TemporaryDirectory() as folder:
             movie = pathlib.Path(folder) / "policy.mp4"
-            clips, _, _ = render.render(player, render.RenderConfig(run, seconds=seconds), movie)
+            clips, _, _ = film.render(player, film.RenderConfig(run, seconds=seconds), movie)
             data = base64.b64encode(movie.read_bytes()).decode()
     except UserError as error:
         print(f"warning: no video: {error}", file=sys.stderr)
         return f"<p>No video: {html.escape(str(error))}</p>"
-    end = render.episodes(clips[0])[0]
+    end = film.episodes(clips[0])[0]
     words = (
         f"{run.resolve().name} after {player.env_steps:,} env steps: {end.total:,.1f} in {end.steps:,} control steps"
     )
@@ -166,20 +168,20 @@ def picture(path: pathlib.Path, words: str) -> str:
 def write(config: ReportConfig, runs: list[Run], out: pathlib.Path) -> list[pathlib.Path]:
     """Writes the report and its figures; returns the figures' paths."""
     groups = group(runs)
-    figures = {
-        "curves": (report_figures.curves, "Mode return; a line is the mean of the seeds, its band reaches from the "
+    drawn = {
+        "curves": (figures.curves, "Mode return; a line is the mean of the seeds, its band reaches from the "
                    "worst to the best of them."),
-        "time": (report_figures.time_split, "Where the wall-clock time went."),
-        "diagnostics": (report_figures.diagnostics, "What training and the weighted regression did."),
+        "time": (figures.time_split, "Where the wall-clock time went."),
+        "diagnostics": (figures.diagnostics, "What training and the weighted regression did."),
     }  # fmt: skip
     pictures, paths = [], []
-    for name, (draw, words) in figures.items():
+    for name, (draw, words) in drawn.items():
         path = out.with_name(f"{out.stem}-{name}.png")
         draw(groups, path)
         pictures.append(picture(path, words))
         paths.append(path)
     task = html.escape(" and ".join(dict.fromkeys(str(run.settings["env"]) for run in runs)))
-    video = film(best_run(runs, config.runs), config.seconds) if config.video else ""
+    video = movie_of(best_run(runs, config.runs), config.seconds) if config.video else ""
     body = [f"<h1>{task}</h1>", summary(runs), pictures[0], video, pictures[1], pictures[2]]
     body += ["<h2>Settings</h2>", differences(runs)]
     head = f'<meta charset="utf-8"><title>awr_mjx: {task}</title><style>{STYLE}</style>'
@@ -198,12 +200,12 @@ def main() -> int:
     out = config.out or config.runs[0] / "report.html"
     if out.suffix != ".html":
         raise UserError(f"out must end in .html, not {out.suffix or 'nothing'}: {out}")
-    if not 0 < config.seconds <= render.SECONDS_MAX:
-        raise UserError(f"seconds must be above 0 and at most {render.SECONDS_MAX:g}, not {config.seconds}")
+    if not 0 < config.seconds <= film.SECONDS_MAX:
+        raise UserError(f"seconds must be above 0 and at most {film.SECONDS_MAX:g}, not {config.seconds}")
     runs = [read(folder) for folder in config.runs]
-    figures = write(config, runs, out)
+    paths = write(config, runs, out)
     print(f"{out}: {len(runs)} {'run' if len(runs) == 1 else 'runs'}, {out.stat().st_size / 1e6:.1f} MB")
-    print(f"figures: {', '.join(map(str, figures))}")
+    print(f"figures: {', '.join(map(str, paths))}")
     return 0
 
 

@@ -12,10 +12,12 @@ import jax
 import numpy as np
 from rich.progress import track
 
-from train import cli
-from train.errors import UserError, run_program
-from train.evaluate import make_evaluator
-from train.runs import Player, load_policy, start_jax, write_json
+from train.console import cli
+from train.console.errors import UserError, run_program
+from train.console.files import write_json
+from train.engine.evaluation import make_evaluator
+from train.engine.jax_setup import start_jax
+from train.engine.player import Player, load_policy
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,11 +20,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from envs import names
-from train import checkpointing, cli
-from train.errors import UserError, run_program
-from train.live import Live
-from train.runs import Player, load_policy, start_jax
+from envs.physics import names
+from train.console import cli
+from train.console.errors import UserError, run_program
+from train.engine import checkpointing
+from train.engine.jax_setup import start_jax
+from train.engine.player import Player, load_policy
+from train.pictures.live import Live
 
 SPEEDS = {"1/8": 0.125, "1/4": 0.25, "1/2": 0.5, "1": 1.0, "2": 2.0, "4": 4.0}
 NEWEST = "newest"

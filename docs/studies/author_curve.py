@@ -15,10 +15,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from train import cli
-from train import config as settings
 from train.benchmarks import campaign, plots
-from train.errors import UserError, run_program
+from train.console import cli
+from train.console.errors import UserError, run_program
+from train.engine import config as settings
 
 NAMES = {"halfcheetah": "half_cheetah"}  # of tasks that the authors spell differently
 

@@ -16,8 +16,9 @@ import numpy as np
 import tyro
 
 from envs import registry
-from train import cli, runs
-from train.errors import UserError, run_program
+from train.console import cli
+from train.console.errors import UserError, run_program
+from train.engine import jax_setup
 
 LAYERS = tuple(f"{part}_{layer}" for part in ("kernel", "bias") for layer in (0, 1, "out"))
 NUMBERS = (*LAYERS, "obs_mean", "obs_std", "action_mean", "action_std")
@@ -89,7 +90,7 @@ def main() -> int:
     found = [name for name in TASKS if (config.folder / f"{name}.npz").is_file()]
     if not found:
         raise UserError(f"{config.folder} holds none of {', '.join(f'{name}.npz' for name in TASKS)}")
-    runs.start_jax()
+    jax_setup.start_jax()
     print("| task | here | smallest | paper |\n|---|---|---|---|")
     for name in found:
         returns = play(name, load(config.folder / f"{name}.npz"), config.episodes)

@@ -23,8 +23,8 @@ from gymnasium.envs.box2d import lunar_lander as theirs
 from envs.box2d.hinges import HingeState
 from envs.box2d.shapes import Body
 from envs.box2d.world import World, initial, step
-from envs.lunar_lander import LIMITS, POSITION_ITERATIONS, SCALE, VELOCITY_ITERATIONS, LunarLander
-from train.runs import start_jax
+from envs.gym.lunar_lander import LIMITS, POSITION_ITERATIONS, SCALE, VELOCITY_ITERATIONS, LunarLander
+from train.engine.jax_setup import start_jax
 
 HORIZON = 10  # steps after the start of `touch`
 BEFORE = 2  # steps before the first touch at which it starts

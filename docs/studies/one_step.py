@@ -22,12 +22,14 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
-from envs import locomotion
-from envs.gym_mujoco import GymTask
-from envs.integrators import Physics
-from envs.mjx_task import MjxTask
-from train import cli, npz_player, runs
-from train.errors import UserError, run_program
+from envs.gym import locomotion
+from envs.gym.gym_mujoco import GymTask
+from envs.physics.integrators import Physics
+from envs.physics.mjx_task import MjxTask
+from train.console import cli
+from train.console.errors import UserError, run_program
+from train.engine import jax_setup
+from train.policies import npz_player
 
 TASKS: dict[str, type[GymTask]] = {
     "ant": locomotion.Ant,
@@ -180,7 +182,7 @@ def main() -> int:
             policy = npz_player.load(str(config.policy))
         except (OSError, ValueError) as error:
             raise UserError(f"cannot read {config.policy}: {error}") from error
-    runs.start_jax()
+    jax_setup.start_jax()
     found = compare(config.env, policy, config.states, config.frictionless)
     groups = {"": ~found.turned, ", upright capsule": found.turned}
     print("| steps | error of | median | 99 % | largest |\n|---|---|---|---|---|")

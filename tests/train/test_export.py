@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from tests.trained import make_player, pendulum_run, python, refusal
-from train import export, npz_player, policy_files, transfer
-from train.errors import UserError
+from train import export, transfer
+from train.console.errors import UserError
+from train.policies import formats, npz_player
 
 __all__ = ["pendulum_run"]  # a fixture
 
@@ -37,7 +38,7 @@ def test_onnx_and_stablehlo_play_as_jax_does(tmp_path: pathlib.Path, task: str, 
     if kind == "onnx":
         pytest.importorskip("onnxruntime")
     player, out = make_player(task, **awr), tmp_path / f"policy.{kind}"
-    assert export.export(player, out) <= policy_files.KINDS[kind].tolerance
+    assert export.export(player, out) <= formats.KINDS[kind].tolerance
     for rows in (1, 64):  # the batch is free
         obs = np.random.default_rng(rows).normal(0.0, 3.0, (rows, 4)).astype(np.float32)
         wanted: Any = player.learner.policy(player.learned.policy, player.learned.normalizer, jnp.asarray(obs))
@@ -51,8 +52,8 @@ def test_onnx_and_stablehlo_play_as_jax_does(tmp_path: pathlib.Path, task: str, 
             std = told.pop("action_std", None)
         else:
             got = jax.export.deserialize(bytearray(out.read_bytes())).call(obs)
-            std, told = got.get("std"), json.loads(policy_files.write_metadata(player, out).read_text())  # type: ignore[union-attr]
-        assert told == policy_files.metadata(player)
+            std, told = got.get("std"), json.loads(formats.write_metadata(player, out).read_text())  # type: ignore[union-attr]
+        assert told == formats.metadata(player)
         if task == "cartpole":
             np.testing.assert_allclose(got["logits"], wanted.logits, atol=1e-5)
             np.testing.assert_array_equal(got["action"], wanted.mode())

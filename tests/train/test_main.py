@@ -16,10 +16,12 @@ import jax
 import numpy as np
 import pytest
 
-from train import checkpointing, evaluate, runs
-from train import config as settings
-from train.errors import run_program
-from train.loop import Loop
+from envs import registry
+from train import evaluate
+from train.console.errors import run_program
+from train.engine import checkpointing
+from train.engine import config as settings
+from train.engine.loop import Loop
 from train.main import main
 
 SMALL = "--env cartpole --num_envs 16 --rollout_steps 8 --buffer_blocks 2 --batch_size 64 --policy_updates 2".split()
@@ -57,7 +59,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 def restored(run: pathlib.Path) -> tuple[int, list[np.ndarray]]:
     config = settings.read(run)
-    loop = Loop(runs.registry.make(config.env), config.awr, config.num_envs, config.epoch_iterations)
+    loop = Loop(registry.make(config.env), config.awr, config.num_envs, config.epoch_iterations)
     step, state, warnings = checkpointing.restore(run, jax.eval_shape(lambda: loop.init(0)))
     assert not warnings
     unkeyed = jax.tree.map(

@@ -19,12 +19,13 @@ from awr_mjx.learner import Learner
 from envs import registry
 from envs.base import State
 from tests.trained import SETTINGS, pendulum_run, python, refusal
-from train import render, video
-from train.config import TrainConfig
-from train.errors import UserError
-from train.files import replacing
-from train.live import Shown
-from train.runs import Player
+from train import render
+from train.console.errors import UserError
+from train.console.files import replacing
+from train.engine.config import TrainConfig
+from train.engine.player import Player
+from train.pictures import film, painters, video
+from train.pictures.live import Shown
 
 __all__ = ["pendulum_run"]  # a fixture
 
@@ -60,8 +61,8 @@ def test_folder_that_is_no_run_is_refused(tmp_path: pathlib.Path, monkeypatch: p
 
 
 def test_odd_sizes_are_good_enough_for_images(pendulum_run: pathlib.Path) -> None:
-    render.RenderConfig(pendulum_run, width=641, height=481).validate(".gif")
-    render.RenderConfig(pendulum_run, width=641, height=481).validate(".png")
+    film.RenderConfig(pendulum_run, width=641, height=481).validate(".gif")
+    film.RenderConfig(pendulum_run, width=641, height=481).validate(".png")
 
 
 def test_computer_without_opengl_gets_one_line(pendulum_run: pathlib.Path) -> None:
@@ -76,42 +77,42 @@ def test_computer_without_opengl_gets_one_line(pendulum_run: pathlib.Path) -> No
 
 def test_cameras() -> None:
     env = registry.make("inverted_pendulum")
-    assert render.find_camera(env, None) == "track"
-    assert render.find_camera(env, "free") == -1
+    assert painters.find_camera(env, None) == "track"
+    assert painters.find_camera(env, "free") == -1
     with pytest.raises(UserError, match="no camera 'nose'; it has track, free"):
-        render.find_camera(env, "nose")
+        painters.find_camera(env, "nose")
     with pytest.raises(UserError, match="cannot be rendered yet"):
-        render.find_camera(registry.make("cartpole"), None)
+        painters.find_camera(registry.make("cartpole"), None)
 
 
 def test_task_that_draws_itself_needs_no_camera() -> None:
     env = registry.make("lunar_lander")
-    assert render.find_camera(env, None) == -1
+    assert painters.find_camera(env, None) == -1
     with pytest.raises(UserError, match="draws its own picture; leave --camera out"):
-        render.find_camera(env, "track")
+        painters.find_camera(env, "track")
     pose = np.concatenate([np.full(9, 5.0), np.full(11, 3.3), np.zeros(2)])
-    with render.painter(env, 64, 48, -1) as paint:
+    with painters.painter(env, 64, 48, -1) as paint:
         assert paint(Shown(pose, np.zeros(1), 0.0, 0.0, 0, over=False)).shape == (48, 64, 3)
 
 
 def test_frame_rate_is_real_time() -> None:
-    default = render.RenderConfig(pathlib.Path("run"))
+    default = film.RenderConfig(pathlib.Path("run"))
     # 0.015 s: 66.7 control steps per second, of which every second one is shown.
     rates = {0.05: 20, 0.04: 25, 0.02: 50, 0.01: 50, 1 / 60: 60, 1 / 120: 60, 0.015: Fraction(100, 3)}
     for dt, want in rates.items():
-        assert render.frames_per_second(default, ".mp4", dt) == want, dt
-    assert render.frames_per_second(default, ".gif", 1 / 60) == 30
-    asked = render.RenderConfig(pathlib.Path("run"), fps=29.97)
-    assert float(render.frames_per_second(asked, ".mp4", 0.05)) == pytest.approx(29.97)
+        assert film.frames_per_second(default, ".mp4", dt) == want, dt
+    assert film.frames_per_second(default, ".gif", 1 / 60) == 30
+    asked = film.RenderConfig(pathlib.Path("run"), fps=29.97)
+    assert float(film.frames_per_second(asked, ".mp4", 0.05)) == pytest.approx(29.97)
 
 
 def test_frames_show_the_step_of_their_time() -> None:
-    config = render.RenderConfig(pathlib.Path("run"), seconds=0.4)
+    config = film.RenderConfig(pathlib.Path("run"), seconds=0.4)
     # 0.04 s a step: a frame at 0, 0.1, 0.2, 0.3 s shows the step that began at 0, 0.08, 0.2, 0.28 s.
-    np.testing.assert_array_equal(render.shown_steps(config, ".mp4", Fraction(10), 0.04), [0, 2, 5, 7])
-    np.testing.assert_array_equal(render.shown_steps(config, ".mp4", Fraction(25), 0.04), np.arange(10))
+    np.testing.assert_array_equal(film.shown_steps(config, ".mp4", Fraction(10), 0.04), [0, 2, 5, 7])
+    np.testing.assert_array_equal(film.shown_steps(config, ".mp4", Fraction(25), 0.04), np.arange(10))
     # A sheet has its first frame at the start and its last at the end, 0.4 s = 10 steps later: 0, 10/7, 20/7, ...
-    np.testing.assert_array_equal(render.shown_steps(config, ".png", Fraction(25), 0.04), [0, 1, 3, 4, 6, 7, 9, 10])
+    np.testing.assert_array_equal(film.shown_steps(config, ".png", Fraction(25), 0.04), [0, 1, 3, 4, 6, 7, 9, 10])
 
 
 @struct.dataclass
@@ -158,11 +159,11 @@ def test_play_goes_on_after_an_episode(
     config = TrainConfig(env="steps", awr=AwrConfig(**SETTINGS))
     learner = Learner(config.awr, 2, 1, discrete=False)
     player = Player(config, env, learner, jax.jit(learner.init)(jax.random.key(0)), 0)
-    clips = render.play(player, seed=3, count=2, steps=10)
+    clips = film.play(player, seed=3, count=2, steps=10)
     for i, clip in enumerate(clips):  # each environment has a seed of its own
         poses = np.stack([shown.pose for shown in clip])
         np.testing.assert_array_equal(poses[:, 1], counted)
-        assert [(end.total, end.steps) for end in render.episodes(clip)] == episodes
+        assert [(end.total, end.steps) for end in film.episodes(clip)] == episodes
         assert clip[-1].over == over
         births = [float(jax.random.uniform(jax.random.fold_in(jax.random.key(3 + i), k))) for k in range(3)]
         np.testing.assert_array_equal(poses[:, 0], np.take(np.float32(births), np.cumsum(np.equal(counted, 0)) - 1))
@@ -173,7 +174,7 @@ def rendered(pendulum_run: pathlib.Path, tmp_path_factory: pytest.TempPathFactor
     """A folder with p.mp4 and p.png of 1 s, made in a process of its own, and what that said."""
     folder = tmp_path_factory.mktemp("rendered")
     script = (
-        "import sys\nfrom train import errors, render\nrun, folder = sys.argv[1:]\ndef main():\n"
+        "import sys\nfrom train import render\nfrom train.console import errors\nrun, folder = sys.argv[1:]\ndef main():\n"
         "    for kind in ('mp4', 'png'):\n"
         "        sys.argv[1:] = f'--run {run} --out {folder}/p.{kind} --seconds 1 --width 160 --height 96'.split()\n"
         "        render.main()\n"

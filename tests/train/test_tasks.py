@@ -13,10 +13,13 @@ from awr_mjx.config import AwrConfig
 from envs import registry
 from tests.tasks import Broken, Walk, leaves_of
 from tests.trained import pendulum_run, python, refusal  # noqa: F401
-from train import check, cli, main, presets, transfer
-from train.checkpointing import Checkpoints, restore
-from train.config import TrainConfig
-from train.loop import Loop
+from train import check, transfer
+from train.console import cli
+from train.engine import presets
+from train.engine.checkpointing import Checkpoints, restore
+from train.engine.command_line import parse
+from train.engine.config import TrainConfig
+from train.engine.loop import Loop
 
 
 def test_the_list_shows_every_task() -> None:
@@ -136,6 +139,6 @@ def test_training_takes_the_options_of_a_task() -> None:
         (["--env.randomize=true"], "randomize", True),
         (["--env.impl", "warp"], "impl", "warp"),
     ):
-        config = main.parse(["--env", "hopper", *args, "--batch_size", "32"]).config
+        config = parse(["--env", "hopper", *args, "--batch_size", "32"]).config
         assert getattr(config.task, option) == value
         assert (config.env, config.awr.batch_size) == ("hopper", 32)

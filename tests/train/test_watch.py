@@ -18,10 +18,12 @@ import pytest
 from PIL import Image
 
 from tests.trained import make_player, make_run, pendulum_run, refusal, shaken
-from train import checkpointing, runs, watch
-from train.checkpointing import Checkpoints
-from train.live import Live
-from train.loop import Loop
+from train import watch
+from train.engine import checkpointing
+from train.engine.checkpointing import Checkpoints
+from train.engine.loop import Loop
+from train.engine.player import load_policy
+from train.pictures.live import Live
 
 __all__ = ["pendulum_run"]  # a fixture
 
@@ -38,7 +40,7 @@ def free_port() -> int:
 
 def save(run: pathlib.Path, env_steps: int, seed: int) -> None:
     """Puts another checkpoint, of another policy, beside those of `run`."""
-    player = runs.load_policy(run)
+    player = load_policy(run)
     state = Loop(player.env, player.config.awr, player.config.num_envs).init(0)
     saves = Checkpoints(run, keep=9, with_ring=False)
     learned = shaken(state.learner, seed)
@@ -85,7 +87,7 @@ def test_live_samples_and_pushes() -> None:
 @contextlib.contextmanager
 def page(run: pathlib.Path, **more: Any) -> Iterator[watch.Page]:
     config = watch.WatchConfig(run, port=free_port(), **more)
-    player = runs.load_policy(run, config.step)
+    player = load_policy(run, config.step)
     server = watch.make_server(config)
     try:
         yield watch.Page(server, config, player, Live(player, config.seed))

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from envs import registry
-from train import cli
 from train.benchmarks import campaign, results
 from train.benchmarks.campaign import Job
-from train.errors import UserError
-from train.presets import preset
+from train.console import cli
+from train.console.errors import UserError
+from train.engine.presets import preset
 
 VARIANTS = {
     "AWR": "awr",

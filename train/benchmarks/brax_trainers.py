@@ -28,10 +28,11 @@ import psutil
 from envs import registry
 from envs.base import Env
 from envs.vector import check_task, select, sound, strong
-from train import cli, runs
-from train.errors import UserError, run_program
-from train.evaluate import make_evaluator
-from train.metrics_log import MetricsLog
+from train.console import cli, files
+from train.console.errors import UserError, run_program
+from train.engine import jax_setup
+from train.engine.evaluation import make_evaluator
+from train.engine.metrics_log import MetricsLog
 
 EPOCHS = 1_000_000  # more than any run has time for: the clock ends it
 EPOCH_UPDATES = 128  # gradient steps between two looks at the clock, at least: the looks then cost next to nothing
@@ -298,8 +299,8 @@ def main() -> int:
             raise UserError(f"{name} must be a positive number, not {getattr(config, name)}")
     if not 0 <= config.seed < 2**31:
         raise UserError(f"seed must be from 0 to {2**31 - 1}, not {config.seed}")
-    cpu_devices = config.devices if config.devices > 0 else runs.cores()
-    runs.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), cpu_devices)
+    cpu_devices = config.devices if config.devices > 0 else jax_setup.cores()
+    jax_setup.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), cpu_devices)
     _brax("brax.envs")
     env = registry.make(config.env)
     if env.discrete:
@@ -316,10 +317,10 @@ def main() -> int:
         raise UserError(f"cannot make the run folder {config.run_dir}: {error.strerror}") from error
     settings = {name: value for name, value in dataclasses.asdict(config).items() if name != "run_dir"}
     about = {"brax": importlib.metadata.version("brax"), "device": jax.devices()[0].device_kind}
-    runs.write_json(config.run_dir / "config.json", {"settings": settings | hyper, "about": about})
+    files.write_json(config.run_dir / "config.json", {"settings": settings | hyper, "about": about})
     print(f"{config.algorithm} on {config.env}, {config.devices} devices; settings: {hyper['source']}", flush=True)
     train(config, env, hyper)
-    runs.write_json(config.run_dir / "summary.json", {"finished": True})
+    files.write_json(config.run_dir / "summary.json", {"finished": True})
     return 0
 
 

@@ -22,8 +22,9 @@ from typing import Any
 
 from rich.console import Console
 
-from train import checkpointing, runs
-from train.errors import UserError
+from train.console import files
+from train.console.errors import UserError
+from train.engine import checkpointing, jax_setup
 
 Point = dict[str, float]
 
@@ -60,7 +61,7 @@ def _check(job: Job, run: pathlib.Path) -> None:
 
 def _start(job: Job, run: pathlib.Path, cores: list[int]) -> subprocess.Popen[bytes]:
     """Starts a job on some CPU cores, or goes on with it where it has a checkpoint; its output is in `run`.log."""
-    runs.write_json(_note(run), _command(job))
+    files.write_json(_note(run), _command(job))
     place = ["--run_dir", str(run)]
     if checkpointing.steps(run):
         place = ["--resume", str(run)]
@@ -95,8 +96,8 @@ def train(jobs: Sequence[Job], folder: pathlib.Path, at_once: int = 1) -> None:
     Raises:
       UserError: if a job fails (with the last line it printed), is stopped, or if `folder` has runs of other commands.
     """
-    if at_once < 1 or at_once > runs.cores():
-        raise UserError(f"at_once must be from 1 to the {runs.cores()} cores there are, not {at_once}")
+    if at_once < 1 or at_once > jax_setup.cores():
+        raise UserError(f"at_once must be from 1 to the {jax_setup.cores()} cores there are, not {at_once}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -177,6 +178,6 @@ def about() -> dict[str, Any]:
     return {
         "command": f"python -m train.{program} {shlex.join(sys.argv[1:])}",
         "date": f"{datetime.date.today()}",
-        "machine": f"{runs.cores()} CPU cores ({cpu})",
+        "machine": f"{jax_setup.cores()} CPU cores ({cpu})",
         "python": platform.python_version(),
     }

@@ -18,12 +18,13 @@ from rich.table import Table
 from awr_mjx import replay, returns
 from envs import registry
 from envs.base import Env
-from envs.vector import VectorEnv, VectorState
-from train import cli, runs
-from train.config import TrainConfig
-from train.errors import UserError
-from train.loop import FIRST, LAYOUT, SAME, Loop, TrainState
-from train.presets import preset
+from envs.vector import VectorEnv, VectorState, random_actions
+from train.console import cli, files
+from train.console.errors import UserError
+from train.engine import jax_setup
+from train.engine.config import TrainConfig
+from train.engine.loop import FIRST, LAYOUT, SAME, Loop, TrainState
+from train.engine.presets import preset
 
 PHASES = ("collect", "insert", "relabel", "value", "policy")
 
@@ -51,13 +52,6 @@ def timed(call: Callable[[], Any]) -> float:
     start = time.perf_counter()
     jax.block_until_ready(call())
     return time.perf_counter() - start
-
-
-def random_actions(venv: VectorEnv, key: jax.Array) -> jax.Array:
-    """Draws an action for each of N environments: float32 [N, A] in [-1, 1], or int32 [N] choices."""
-    if venv.env.discrete:
-        return jax.random.randint(key, (venv.num_envs,), 0, venv.env.action_size)
-    return jax.random.uniform(key, (venv.num_envs, venv.env.action_size), minval=-1.0, maxval=1.0)
 
 
 def random_steps(venv: VectorEnv, state: VectorState, key: jax.Array, steps: int) -> tuple[VectorState, jax.Array]:
@@ -103,7 +97,7 @@ def programs(loop: Loop) -> dict[str, Any]:
 
 def measure(env: Env, config: TrainConfig, repeats: int) -> dict[str, Any]:
     """Env steps/s of physics alone and of whole training, their ratio, and seconds per iteration of every phase."""
-    config, awr = runs.choose_devices(config), config.awr
+    config, awr = jax_setup.choose_devices(config), config.awr
     loop = Loop(env, awr, config.num_envs, devices=config.devices)
     begun = time.perf_counter()
     state = loop.init(0)
@@ -161,7 +155,7 @@ def main(args: list[str]) -> int:
         raise UserError("num_envs and repeats must be positive numbers")
     if config.samples < 0 or any(config.samples % count for count in config.num_envs):
         raise UserError(f"samples must be a multiple of every number of environments, not {config.samples}")
-    runs.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), config.devices or runs.cores())
+    jax_setup.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), config.devices or jax_setup.cores())
     env = registry.make(config.env)
     awr = preset(config.env).awr
     results = []
@@ -174,5 +168,5 @@ def main(args: list[str]) -> int:
     show(results)
     if config.out:
         about = {"env": config.env, "device": jax.devices()[0].device_kind, "settings": dataclasses.asdict(awr)}
-        runs.write_json(config.out, about | {"results": results})
+        files.write_json(config.out, about | {"results": results})
     return 0

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from envs import registry
-from train import cli
 from train.benchmarks import brax_trainers, campaign, results
 from train.benchmarks.campaign import Job, Point
-from train.errors import UserError
+from train.console import cli
+from train.console.errors import UserError
 
 PEERS = ("ppo", "sac")
 EVALUATION_SECONDS = 30

@@ -25,9 +25,10 @@ from envs import registry
 from envs.base import Env, UnknownTask
 from envs.registry import TaskOptions
 from envs.vector import VectorEnv
-from train import cli, runs
 from train.benchmarks.loop import random_steps
-from train.errors import UserError
+from train.console import cli, files
+from train.console.errors import UserError
+from train.engine import jax_setup
 
 CPU_ENVS = 64  # what CPU MuJoCo steps at once; more change nothing there
 
@@ -133,12 +134,12 @@ def main(args: list[str]) -> int:
     counts = [int(part) if part.strip().isdigit() else 0 for part in config.num_envs.split(",")]
     if min(*counts, config.steps, config.repeats) <= 0:
         raise UserError("num_envs (such as 512,1024), steps and repeats must be positive numbers")
-    runs.start_jax()
+    jax_setup.start_jax()
     results = []
     for name in config.env.split(","):
         for count in counts:
             results.append(measure(name, count, config))
             show(results)
     if config.out:
-        runs.write_json(config.out, {"device": jax.devices()[0].device_kind, "results": results})
+        files.write_json(config.out, {"device": jax.devices()[0].device_kind, "results": results})
     return 0

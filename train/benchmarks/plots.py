@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from train.benchmarks.campaign import Point
-from train.files import replacing
+from train.console.files import replacing
 
 Curves = dict[str, list[list[Point]]]  # label -> a curve per seed
 UNITS = {"train_seconds": (60.0, "minutes of training"), "env_steps": (1e6, "million env steps")}

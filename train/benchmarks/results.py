@@ -4,8 +4,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from train import runs
 from train.benchmarks import campaign, plots
+from train.console import files
 
 
 def write(
@@ -16,6 +16,6 @@ def write(
     `x` and `levels` are those of `plots.draw`.
     """
     picture = path.with_suffix(".png")
-    runs.write_json(path, campaign.about() | result)
+    files.write_json(path, campaign.about() | result)
     plots.draw(panels, x, picture, levels)
     print(f"written to {path} and {picture}")

@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from envs import registry
-from train import cli, runs
 from train.benchmarks import campaign, loop, results
 from train.benchmarks.campaign import Job, Point
-from train.errors import UserError
+from train.console import cli
+from train.console.errors import UserError
+from train.engine import jax_setup
 
 # Final mode returns of AWR in the paper (Peng et al. 2019, table 1).
 PAPER = {
@@ -117,7 +118,7 @@ def main(args: list[str]) -> int:
     show(config, returns, found)
     result = {"env": config.env, "settings": config.set, "runs": found, "curves": curves}
     if config.phases:
-        runs.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), runs.cores())
+        jax_setup.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), jax_setup.cores())
         measured = loop.measure(env, cli_settings(config), 5)
         loop.show([measured])
         result["phases"] = measured
@@ -130,6 +131,6 @@ def main(args: list[str]) -> int:
 
 def cli_settings(config: TrainBenchmark) -> Any:
     """The settings of a training as `train.main` would have them."""
-    from train.main import parse
+    from train.engine.command_line import parse
 
     return parse(["--env", config.env, *(f"--{setting}" for setting in config.set)]).config

@@ -1,0 +1,42 @@
+"""The tasks of Brax as `brax/NAME`; needs the extra `brax`. Their rules are not those of Gymnasium's namesakes."""
+
+import importlib
+import warnings
+from typing import Any
+
+from envs.adapters.adapted import Adapted
+from envs.base import Env, UnknownTask
+
+SOURCE = "Brax"
+EPISODE_LENGTH = 1000
+
+
+def _brax() -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it is unmaintained is said in docs/tasks.md
+            return importlib.import_module("brax.envs")
+    except ImportError as error:
+        raise UnknownTask(f"brax/ tasks need Brax: pip install 'awr_mjx[brax]' ({error})") from error
+
+
+def names() -> list[str]:
+    """Returns the names of Brax's tasks, without the prefix."""
+    return sorted(_brax()._envs)
+
+
+def fetches(name: str) -> bool:
+    """Returns whether task `name` fetches files from the network when it is first used."""
+    return False
+
+
+def make(name: str, backend: str = "mjx") -> Env:
+    """Returns Brax's task `name` on its physics `backend`, with a time limit of 1000 control steps.
+
+    Raises:
+      UnknownTask: if the task does not run on that backend.
+    """
+    try:
+        return Adapted(_brax().get_environment(name, backend=backend), EPISODE_LENGTH)
+    except Exception as error:  # whatever Brax says about a backend that it cannot build
+        raise UnknownTask(f"brax/{name} does not run on backend {backend!r}: {error}") from error

@@ -1,0 +1,47 @@
+"""The tasks of MuJoCo Playground as `playground/NAME`; needs the extra `playground`."""
+
+import contextlib
+import importlib
+import io
+from typing import Any
+
+from envs.adapters.adapted import Adapted
+from envs.base import Env, UnknownTask
+
+SOURCE = "MuJoCo Playground"
+
+
+def _playground() -> Any:
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return importlib.import_module("mujoco_playground").registry
+    except ImportError as error:
+        message = f"playground/ tasks need MuJoCo Playground: pip install 'awr_mjx[playground]' ({error})"
+        raise UnknownTask(message) from error
+
+
+def names() -> list[str]:
+    """Returns the names of Playground's tasks, without the prefix."""
+    return sorted(_playground().ALL_ENVS)
+
+
+def fetches(name: str) -> bool:
+    """Returns whether task `name` fetches files from the network when it is first used."""
+    return name not in _playground().dm_control_suite.ALL_ENVS
+
+
+def make(name: str, impl: str = "jax") -> Env:
+    """Returns Playground's task `name` with its own time limit, on MJX's backend `impl`.
+
+    Locomotion and manipulation tasks fetch models from the network when first used.
+
+    Raises:
+      UnknownTask: if the task does not run on this machine's stack.
+    """
+    registry = _playground()
+    try:
+        config = registry.get_default_config(name)
+        inner = registry.load(name, config_overrides={"impl": impl})
+    except Exception as error:  # of many kinds: a name missing in MuJoCo, a model that cannot be fetched
+        raise UnknownTask(f"playground/{name} does not run here: {' '.join(str(error).split())}") from error
+    return Adapted(inner, int(config.episode_length))

@@ -1,0 +1,1 @@
+"""Physics of robots on MJX: models, integrators, contacts with a floor, randomisation."""

@@ -1,0 +1,125 @@
+"""Our dynamics of robots on a floor against MJX's: the same accelerations and forces, from the same states."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+import pytest
+
+from envs import registry
+from envs.gym.locomotion import contact_forces
+from envs.physics import models
+from envs.physics.floor import FloorDynamics
+from envs.physics.mjx_task import mjx
+from envs.registry import TaskOptions
+
+STATES = 64
+
+
+@functools.cache
+def states(name: str) -> tuple[Any, Any, jax.Array]:
+    """A task, and physics states and controls after 20 random steps of 64 environments."""
+    env: Any = registry.make(name, TaskOptions(randomize=False))
+    step = jax.jit(jax.vmap(env.step))
+    state = jax.vmap(env.reset)(jax.random.split(jax.random.key(0), STATES))
+    for i in range(20):
+        state = step(state, jax.random.uniform(jax.random.key(i), (STATES, env.action_size), minval=-1))
+    return env, state.data, jax.random.uniform(jax.random.key(99), (STATES, env.action_size), minval=-1)
+
+
+@pytest.mark.parametrize("name", ["ant", "walker2d"])
+def test_the_minimum_is_mjxs(name: str) -> None:
+    """Both solvers run to convergence: accelerations, contact forces on bodies, and that something touches."""
+    env, physics, ctrl = states(name)
+    model = env.mj_model.__copy__()
+    model.opt.iterations, model.opt.ls_iterations, model.opt.tolerance = 100, 50, 1e-10
+    theirs, ours = mjx.put_model(model), FloorDynamics(model)
+
+    def load(physics: Any, ctrl: jax.Array) -> mjx.Data:
+        warm = physics.qacc_warmstart
+        return env._template.replace(qpos=physics.qpos, qvel=physics.qvel, qacc_warmstart=warm, ctrl=ctrl)
+
+    def see(data: mjx.Data) -> tuple[jax.Array, jax.Array, jax.Array]:
+        return data.qacc, contact_forces(theirs, data), data._impl.efc_force
+
+    expected = jax.jit(jax.vmap(lambda p, c: see(mjx.forward(theirs, load(p, c)))))(physics, ctrl)
+    got = jax.jit(jax.vmap(lambda p, c: see(ours(theirs, load(p, c)))))(physics, ctrl)
+    for e, g in zip(expected, got, strict=True):
+        np.testing.assert_allclose(g, e, rtol=2e-4, atol=2e-4 * float(np.abs(e).max()))
+    assert (np.abs(expected[2]).max(axis=1) > 0).mean() > 0.3
+
+
+def test_a_control_step_is_cpu_mujocos() -> None:
+    """HalfCheetah's fast model, with Euler's method and implicit damping, against `mj_step` with a converged solver."""
+    env, physics, ctrl = states("halfcheetah")
+    after = jax.jit(jax.vmap(lambda p, c: env.step_physics(p, c)[0]))(physics, ctrl)
+    model = env.mj_model.__copy__()
+    model.opt.iterations = 50
+    data, errors = mujoco.MjData(model), []
+    for i in range(STATES):
+        data.qpos[:], data.qvel[:], data.ctrl[:] = physics.qpos[i], physics.qvel[i], ctrl[i]
+        data.qacc_warmstart[:] = physics.qacc_warmstart[i]
+        for _ in range(env.frame_skip):
+            mujoco.mj_step(model, data)
+        errors.append(np.abs(data.qvel - after.qvel[i]).max())
+    assert np.median(errors) < 2e-5
+    assert np.max(errors) < 2e-2  # m/s and rad/s, where three iterations are not enough
+
+
+def test_few_iterations_end_near_the_minimum() -> None:
+    """Ant's three iterations leave at most a tenth of the states more than 5 % from the accelerations of a hundred."""
+    env, physics, ctrl = states("ant")
+    results = []
+    for iterations in (100, env.mj_model.opt.iterations):
+        model = env.mj_model.__copy__()
+        model.opt.iterations = iterations
+        dynamics = FloorDynamics(model)
+
+        def accelerate(p: Any, c: jax.Array, dynamics: FloorDynamics = dynamics) -> jax.Array:
+            data = env._template.replace(qpos=p.qpos, qvel=p.qvel, qacc_warmstart=p.qacc_warmstart, ctrl=c)
+            return dynamics(env._model, data).qacc
+
+        results.append(np.asarray(jax.jit(jax.vmap(accelerate))(physics, ctrl)))
+    error = np.abs(results[0] - results[1]).max(axis=1) / np.abs(results[0]).max(axis=1)
+    assert (error > 0.05).mean() <= 0.1
+
+
+def test_the_line_search_finds_the_least_cost() -> None:
+    """On random pieces, its length costs no more than any of a fine grid's."""
+    dynamics = registry.make("ant")._forward  # type: ignore[attr-defined]
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        weight, excess, moved = rng.uniform(0, 10, 24), rng.normal(size=24), rng.normal(size=24)
+        slope, curvature = -rng.uniform(1, 20), rng.uniform(0.5, 5)
+        pushing = np.sum(weight * moved * np.minimum(excess, 0))
+        slope -= abs(pushing)  # a direction of descent
+        found = float(
+            dynamics._line_search(*(jnp.asarray(x, jnp.float32) for x in (slope, curvature, weight, excess, moved)))
+        )
+
+        def cost(length: np.ndarray, w=weight, e=excess, m=moved, s=slope, c=curvature) -> np.ndarray:
+            there = np.minimum(e + np.multiply.outer(length, m), 0)
+            return s * length + c * length**2 / 2 + 0.5 * np.sum(w * there**2, -1)
+
+        grid = cost(np.linspace(0, 60, 60001))
+        assert cost(np.array(found)) <= grid.min() + 2e-3 * (grid[0] - grid.min())
+
+
+def test_a_model_with_other_constraints_is_refused() -> None:
+    """Hinges with friction loss, and bodies that touch each other, are not what this module can do."""
+    model = models.exact("ant.xml")
+    with pytest.raises(NotImplementedError, match="moving bodies"):
+        FloorDynamics(mujoco.MjModel.from_xml_string(TWO_BALLS))
+    model.dof_frictionloss[7] = 0.1
+    with pytest.raises(NotImplementedError, match="friction loss"):
+        FloorDynamics(model)
+
+
+TWO_BALLS = """
+<mujoco><worldbody><geom type="plane" size="0 0 1"/>
+<body><freejoint/><geom type="sphere" size=".1"/></body>
+<body pos="1 0 0"><freejoint/><geom type="sphere" size=".1"/></body>
+</worldbody></mujoco>"""

@@ -1,0 +1,121 @@
+"""Several devices that share the environments: the same mathematics, and what a run on them must keep."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import json, sys
+from train.engine.jax_setup import start_jax
+start_jax(False, 2)
+import jax, jax.numpy as jnp, numpy as np
+from awr_mjx import losses, normalizer, reduce, replay
+from awr_mjx.config import AwrConfig
+from awr_mjx.learner import Learner, regress
+from train.engine.loop import FIRST, LAYOUT, SAME, SECOND, Loop, share_out
+from tests.tasks import Chain
+"""
+
+
+def two_devices(code: str) -> dict[str, object]:
+    """What `code` prints as JSON in a process whose CPU is two devices."""
+    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    done = subprocess.run([sys.executable, "-c", PROGRAM + code], capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return dict(json.loads(done.stdout))
+
+
+def test_an_update_on_two_devices_is_that_of_one() -> None:
+    """Both devices draw the same rows of one environment each, so two minibatches of 8 are one of 16 of them all."""
+    found = two_devices("""
+config = AwrConfig(batch_size=16, policy_hidden=(8,), value_hidden=(8,), optimizer="sgd", value_lr=0.1)
+learner = Learner(config, 3, 2, discrete=False)
+state = learner.init(jax.random.key(0))
+rng = np.random.default_rng(0)
+obs, target = rng.normal(size=(32, 3)).astype("f"), rng.normal(size=32).astype("f")
+valid = rng.random(32) < 0.6
+valid[:16] &= rng.random(16) < 0.5  # the devices' shares have unlike numbers of valid rows
+
+def steps(obs, target, valid):
+    def loss(params, batch):
+        prediction = learner._value_units(params, state.normalizer, batch.obs)
+        return losses.value_loss(prediction, batch.extra["t"], batch.valid)
+    def read(place):
+        return replay.Batch(obs, target, {"t": target}, valid)
+    params, _, mean = regress(loss, learner._value_tx, state.value, state.value_opt, read, jnp.zeros(3))
+    centre, std = reduce.mean_and_std(target, valid)
+    seen = normalizer.update(state.normalizer, obs[None], valid[None])
+    return params, mean, centre, std, reduce.maximum(target, valid), seen
+
+one = jax.jit(steps)(obs, target, valid)
+mesh = jax.sharding.Mesh(np.asarray(jax.devices()), ("env",))
+two = share_out(steps, mesh, (FIRST, FIRST, FIRST), SAME)(obs, target, valid)
+apart = max(float(jnp.abs(a - b).max()) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two)))
+moved = max(float(jnp.abs(a - b).max()) for a, b in zip(jax.tree.leaves(one[0]), jax.tree.leaves(state.value)))
+print(json.dumps({"apart": apart, "moved": moved, "devices": jax.device_count()}))
+""")
+    assert found["devices"] == 2
+    assert float(str(found["moved"])) > 1e-3
+    assert float(str(found["apart"])) < 1e-6
+
+
+def test_the_state_is_shared_out_and_the_networks_are_the_same() -> None:
+    found = two_devices("""
+config = AwrConfig(rollout_steps=2, buffer_blocks=2, batch_size=16, policy_hidden=(8,), value_hidden=(8,),
+                   policy_updates=3, value_updates=3)
+loop = Loop(Chain(), config, 8, epoch_iterations=2, devices=2)
+state = loop.init(0)
+compiled = []
+jax.monitoring.register_event_duration_secs_listener(
+    lambda name, _, **about: compiled.append(name) if name.endswith("backend_compile_duration") else None)
+for _ in range(3):
+    state, metrics = loop.epoch(state)
+times = len(compiled)
+parts = lambda x: [np.asarray(shard.data) for shard in x.addressable_shards]
+nets = [parts(x) for x in jax.tree.leaves(state.learner)]
+same = all(np.array_equal(a, b) for a, b in nets)
+ring, template = state.ring.rows, loop.template()
+print(json.dumps({
+    "same": same, "steps": int(state.counts.env_steps), "valid": float(metrics["ring_valid"][-1]),
+    "counted": int(ring.valid.sum()), "shares": [list(x.shape) for x in parts(ring.reward)],
+    "alike": bool(np.array_equal(*parts(ring.action))),
+    "placed": all(x.sharding == y.sharding for x, y in zip(jax.tree.leaves(state), jax.tree.leaves(template))),
+    "compiled": times,
+}))
+""")
+    assert found["same"] is True
+    assert found["steps"] == 3 * 2 * 2 * 8
+    assert found["valid"] == found["counted"]
+    assert found["shares"] == [[4, 4], [4, 4]]
+    assert found["alike"] is False  # each device draws its own actions
+    assert found["placed"] is True
+    assert found["compiled"] == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--devices 3 --num_envs 64", "num_envs 64 cannot be shared out evenly over 3 devices"),
+        ("--devices 2 --batch_size 255", "batch_size 255 cannot be shared out evenly over 2 devices"),
+        ("--devices -1", "devices must be a positive number, or 0 for all"),
+    ],
+)
+def test_what_cannot_be_shared_out_is_refused(tmp_path: pathlib.Path, flags: str, message: str) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "train.main",
+        "--env",
+        "cartpole",
+        *flags.split(),
+        "--run_dir",
+        str(tmp_path / "r"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -1,0 +1,94 @@
+"""Command lines made of dataclasses (tyro), with errors brought down to one line."""
+
+import contextlib
+import dataclasses
+import io
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, TypeVar, get_type_hints
+
+import tyro
+
+from train.console.errors import UserError
+
+T = TypeVar("T")
+_BOOLEANS = {"true": "True", "false": "False"}
+
+
+def parse(cls: type[T], args: Sequence[str], *, prog: str, description: str, default: Any = None) -> T:
+    """Builds a `cls` from command-line `args`; `--help` shows every field with its docstring.
+
+    Both `--num_envs` and `--num-envs` work, and `--learn_std` stands for `--learn_std true`. Values not given are those
+    of `default`, or the fields' own.
+
+    Raises:
+      UserError: for anything that is not understood.
+      SystemExit: with status 0, after `--help`.
+    """
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            return tyro.cli(
+                cls,
+                args=_spell_out(args, _switches(cls)),
+                default=default,
+                prog=prog,
+                description=description,
+                use_underscores=True,
+                config=(tyro.conf.FlagConversionOff, tyro.conf.HelptextFromCommentsOff),
+            )
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise UserError(_one_line(errors.getvalue()) + f" (see {prog} --help)") from None
+
+
+def _switches(cls: type) -> set[str]:
+    """The names of all fields of dataclass `cls`, and of those inside it, that are true or false."""
+    found = set()
+    for name, kind in get_type_hints(cls).items():
+        if kind is bool:
+            found.add(name)
+        elif dataclasses.is_dataclass(kind):
+            found |= _switches(kind)  # type: ignore[arg-type]
+    return found
+
+
+def _spell_out(args: Sequence[str], switches: set[str]) -> list[str]:
+    """The arguments as tyro wants them: True and False in full, also after a switch that stands alone."""
+    spelled = []
+    for i, arg in enumerate(args):
+        option, equals, value = arg.rpartition("=")
+        spelled.append(option + equals + _BOOLEANS.get(value, value))
+        alone = i + 1 == len(args) or args[i + 1].startswith("--")
+        if alone and arg.startswith("--") and arg[2:].replace("-", "_").rpartition(".")[2] in switches:
+            spelled.append("True")
+    return spelled
+
+
+def _one_line(box: str) -> str:
+    """The message inside the box that tyro draws."""
+    inside = []
+    for line in box.splitlines()[1:]:
+        text = line.strip("│╰╯─ ").strip()
+        if not text or re.fullmatch(r"[─\s]+", text):
+            break
+        inside.append(text)
+    return " ".join(inside) or " ".join(box.split())
+
+
+def peek(args: Sequence[str], name: str, default: str | None) -> str | None:
+    """The value of option `--<name>` in `args`, before they are parsed as a whole; `default` if it is not there."""
+    spellings = {f"--{name}", f"--{name.replace('_', '-')}"}
+    value = default
+    for i, arg in enumerate(args):
+        option, equals, rest = arg.partition("=")
+        if option in spellings:
+            value = rest if equals else (args[i + 1] if i + 1 < len(args) else default)
+    return value
+
+
+def arguments() -> list[str]:
+    """This process's command-line arguments."""
+    return sys.argv[1:]

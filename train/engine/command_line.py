@@ -1,0 +1,56 @@
+"""What `python -m train.main` is told: where, which relative of AWR, and every setting."""
+
+import dataclasses
+import pathlib
+from typing import Annotated
+
+import tyro
+
+from awr_mjx.variants import VARIANTS
+from train.console import cli
+from train.console.errors import UserError
+from train.engine import config as settings
+from train.engine.config import TrainConfig
+from train.engine.presets import preset
+
+DESCRIPTION = "Trains a policy. A run stopped anywhere goes on with --resume."
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """The whole command line: where, what variant, and the settings of the run."""
+
+    run_dir: pathlib.Path | None = None
+    """Run folder to make; checkpoints/<env>-<time> if not given."""
+    resume: pathlib.Path | None = None
+    """Run folder to go on with, exactly where it stopped; its settings are used."""
+    variant: str = "awr"
+    """A relative of AWR instead: rwr, on_policy, no_baseline, monte_carlo, raw_advantage or bc."""
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=TrainConfig)
+    """The run."""
+
+
+def parse(args: list[str]) -> Command:
+    """The command line, over the preset of its `--env` (or over the settings of the run that it resumes).
+
+    Raises:
+      UserError: for what is not understood, makes no sense, or cannot change when a run is resumed.
+    """
+    resume, env, variant = (cli.peek(args, name, None) for name in ("resume", "env", "variant"))
+    variant = variant or "awr"
+    saved = settings.read(pathlib.Path(resume)) if resume else None
+    start = saved or preset(env or TrainConfig.env)
+    if variant not in VARIANTS:
+        raise UserError(f"unknown variant {variant!r}: choose one of {', '.join(VARIANTS)}")
+    start = dataclasses.replace(start, awr=VARIANTS[variant](start.awr))
+    command = cli.parse(
+        Command, args, prog="python -m train.main", description=DESCRIPTION, default=Command(config=start)
+    )
+    command.config.validate()
+    if saved:
+        changed = settings.differences(saved, command.config)
+        if changed:
+            raise UserError(f"these settings cannot change when a run is resumed: {', '.join(changed)}")
+        if command.run_dir and command.run_dir.resolve() != pathlib.Path(resume or "").resolve():
+            raise UserError("--run_dir and --resume name two folders: give only --resume")
+    return command

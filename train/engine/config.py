@@ -1,0 +1,142 @@
+"""The settings of a training run: what `python -m train.main --help` shows."""
+
+import dataclasses
+import importlib.util
+import json
+import pathlib
+from typing import Annotated, Any
+
+import tyro
+
+from awr_mjx.config import AwrConfig
+from envs.registry import TaskOptions
+from train.console.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """A training run."""
+
+    env: str = "ant"
+    """Task to train on; `list` shows them all."""
+    task: Annotated[TaskOptions, tyro.conf.arg(name="env")] = dataclasses.field(default_factory=TaskOptions)
+    """Options of the task."""
+    num_envs: int = 4096
+    """Environments that step in parallel."""
+    num_steps: int = 8_000_000
+    """Env steps to train for, all environments together (rounded up to whole epochs)."""
+    minutes: float = 0.0
+    """Minutes of training, without compiling, evaluations and saves, after which a run ends too; 0: no limit."""
+    seed: int = 0
+    """Everything random in a run follows from this."""
+    devices: int = 0
+    """Devices that share the environments evenly; 0: all there are. On CPUs each core is one."""
+    epoch_iterations: int = 1
+    """Iterations that run on the device between two looks from the host. More is faster for quick tasks."""
+
+    num_evals: int = 10
+    """Evaluations of the mode action, evenly spread over the run, the last at its end."""
+    eval_envs: int = 64
+    """Whole episodes per evaluation."""
+
+    checkpoint_seconds: float = 300.0
+    """Seconds between two saves; each evaluation, the end of the run and an interruption save too."""
+    keep: int = 3
+    """Newest checkpoints to keep; the best one is kept besides."""
+    checkpoint_ring: bool = True
+    """Save the replay ring too. Without it checkpoints are small but a resume is not exact."""
+    wandb: bool = False
+    """Log to Weights & Biases too; with WANDB_MODE=offline in the environment, to the run's folder alone."""
+
+    awr: Annotated[AwrConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=AwrConfig)
+    """The algorithm."""
+
+    @property
+    def epoch_steps(self) -> int:
+        """Env steps of one epoch, all environments together."""
+        return self.num_envs * self.awr.rollout_steps * self.epoch_iterations
+
+    def validate(self) -> None:
+        """Refuses settings that make no sense.
+
+        Raises:
+          UserError: with one line that names the first such setting and what to write instead.
+        """
+        if self.wandb and importlib.util.find_spec("wandb") is None:
+            raise UserError("Weights & Biases is not installed: pip install 'awr_mjx[wandb]', or leave --wandb out")
+        for name in ("num_envs", "num_steps", "epoch_iterations", "eval_envs", "keep", "num_evals"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"{name} must be a positive number, not {getattr(self, name)}")
+        if self.devices < 0:
+            raise UserError(f"devices must be a positive number, or 0 for all, not {self.devices}")
+        for name, count in (("num_envs", self.num_envs), ("batch_size", self.awr.batch_size)):
+            if self.devices and count % self.devices:
+                raise UserError(f"{name} {count} cannot be shared out evenly over {self.devices} devices: change one")
+        if not 0 < self.checkpoint_seconds < float("inf"):
+            raise UserError(f"checkpoint_seconds must be a positive number, not {self.checkpoint_seconds}")
+        if not 0 <= self.minutes < float("inf"):
+            raise UserError(f"minutes must be a positive number, or 0 for no limit, not {self.minutes}")
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
+        problems = self.awr.problems()
+        if problems:
+            raise UserError(problems[0])
+        samples = self.num_envs * self.awr.capacity
+        if self.awr.batch_size > samples:
+            raise UserError(
+                f"batch_size {self.awr.batch_size} is larger than the replay ring ({self.num_envs} envs x "
+                f"{self.awr.capacity} rows = {samples}): lower it, or raise num_envs, rollout_steps or buffer_blocks"
+            )
+        if self.epoch_steps >= 2**31:
+            steps = f"{self.epoch_steps:,}"
+            raise UserError(f"an epoch has {steps} env steps: lower num_envs, rollout_steps or epoch_iterations")
+
+
+# What may be different when a run is resumed; all else would make it another run.
+CHANGEABLE = frozenset(
+    ("num_steps", "minutes", "num_evals", "eval_envs", "checkpoint_seconds", "keep", "checkpoint_ring", "wandb")
+)
+
+
+def to_dict(config: TrainConfig) -> dict[str, Any]:
+    """The settings as plain JSON values."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def from_dict(values: dict[str, Any], source: str) -> TrainConfig:
+    """Settings from `to_dict`'s values.
+
+    Raises:
+      UserError: if `source` (named in the message) has settings that this version does not know.
+    """
+    try:
+        awr: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in values["awr"].items()}
+        return TrainConfig(**{**values, "awr": AwrConfig(**awr), "task": TaskOptions(**values["task"])})
+    except (TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{source} is not a run of this version: {error}") from error
+
+
+def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
+    """'name old -> new' for every setting that differs and is not in `CHANGEABLE`."""
+
+    def flat(config: TrainConfig) -> dict[str, Any]:
+        values = to_dict(config)
+        return values | {f"env.{name}": value for name, value in values.pop("task").items()} | values.pop("awr")
+
+    a, b = flat(old), flat(new)
+    return [f"{name} {a[name]} -> {b[name]}" for name in a if a[name] != b[name] and name not in CHANGEABLE]
+
+
+def read(run: pathlib.Path) -> TrainConfig:
+    """The settings of the run in folder `run`.
+
+    Raises:
+      UserError: if there is no run, or its `config.json` cannot be read.
+    """
+    path = run / "config.json"
+    if not path.is_file():
+        raise UserError(f"{run} is not a run folder: it has no config.json")
+    try:
+        return from_dict(json.loads(path.read_text())["settings"], str(path))
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error

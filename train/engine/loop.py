@@ -1,0 +1,179 @@
+"""The training loop: one state, one iteration, one jitted epoch. Nothing that influences training lives outside."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from awr_mjx import reduce, replay
+from awr_mjx.config import AwrConfig
+from awr_mjx.learner import Learner, LearnerState
+from envs.base import Env
+from envs.vector import Outcome, VectorEnv, VectorState, strong
+from train.engine import counters
+from train.engine.counters import Counter
+
+AXIS = "env"  # of the mesh of devices, along which the environments and the ring are shared out
+SAME: Any = PartitionSpec()  # every device has the same
+# The environments are the first or the second axis.
+FIRST: Any = PartitionSpec(AXIS)
+SECOND: Any = PartitionSpec(None, AXIS)
+
+
+@struct.dataclass
+class Counts:
+    """What a run has done so far, 64 bits each."""
+
+    iterations: Counter
+    env_steps: Counter
+    gradient_steps: Counter
+    episodes: Counter
+    quarantined: Counter
+
+
+@struct.dataclass
+class TrainState:
+    """Everything that training needs: a run that goes on from a saved one is the same run, bit for bit."""
+
+    learner: LearnerState
+    ring: replay.Ring
+    env: VectorState
+    key: jax.Array
+    counts: Counts
+
+
+# Which axis of a `TrainState`'s arrays is shared out over the devices.
+LAYOUT: Any = TrainState(
+    learner=SAME,
+    ring=replay.Ring(rows=SECOND, head=SAME, filled=SAME),
+    env=VectorState(**{name: SAME if name == "pool_head" else FIRST for name in VectorState.__annotations__}),
+    key=SAME,
+    counts=SAME,
+)
+
+
+def placed(specs: Any, mesh: Mesh) -> Any:
+    """The shardings over `mesh` that a tree of partition specs stands for."""
+    return jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs, is_leaf=lambda x: isinstance(x, PartitionSpec))
+
+
+def share_out(function: Callable[..., Any], mesh: Mesh, inputs: Any, outputs: Any, **options: Any) -> Any:
+    """Jits `function` to run on every device of `mesh` on its share of the environments.
+
+    `inputs` and `outputs` are partition specs (or trees of them); sums of `awr_mjx.reduce` go over all devices.
+    `options` are those of `jax.jit`.
+    """
+
+    def one_device(*args: Any) -> Any:
+        with reduce.over(AXIS):
+            return function(*args)
+
+    mapped = jax.shard_map(one_device, mesh=mesh, in_specs=inputs, out_specs=outputs, check_vma=False)
+    return jax.jit(mapped, in_shardings=placed(inputs, mesh), out_shardings=placed(outputs, mesh), **options)
+
+
+class Loop:
+    """AWR on N = `num_envs` copies of a task: `init` makes a `TrainState`, `epoch` trains for some iterations.
+
+    The first `devices` devices share environments, ring and minibatches evenly; networks are on each of them.
+    """
+
+    def __init__(self, env: Env, config: AwrConfig, num_envs: int, epoch_iterations: int = 1, devices: int = 1) -> None:
+        self.config, self.num_envs, self.epoch_iterations = config, num_envs, epoch_iterations
+        self.mesh = Mesh(np.asarray(jax.devices()[:devices]), (AXIS,))
+        self.venv = VectorEnv(env, num_envs // devices)  # what one device steps
+        self.learner = Learner(config, env.observation_size, env.action_size, env.discrete)
+        self.steps_per_iteration = num_envs * config.rollout_steps
+        self._init_program = self.share_out(self._init, (SAME,), LAYOUT)
+        # The state is donated: the ring is updated where it lies and never exists twice.
+        self.epoch = self.share_out(self._epoch, (LAYOUT,), (LAYOUT, SAME), donate_argnums=0)
+
+    def share_out(self, function: Callable[..., Any], inputs: Any, outputs: Any, **options: Any) -> Any:
+        """`share_out` over this loop's devices."""
+        return share_out(function, self.mesh, inputs, outputs, **options)
+
+    def init(self, seed: int) -> TrainState:
+        """A fresh state; everything in it follows from `seed` and the number of devices."""
+        return self._init_program(jax.random.key(seed))
+
+    def template(self) -> TrainState:
+        """The description of a state: shapes, types and where its arrays are to lie."""
+        state = jax.eval_shape(self._init_program, jax.random.key(0))
+        places = placed(LAYOUT, self.mesh)
+        return jax.tree.map(  # the layout names whole branches of the state
+            lambda place, branch: jax.tree.map(
+                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), branch
+            ),
+            places,
+            state,
+        )
+
+    def _init(self, key: jax.Array) -> TrainState:
+        key, key_learner, key_env = jax.random.split(key, 3)
+        learner = self.learner
+        ring = replay.init(
+            self.config.capacity, self.venv.num_envs, learner.observation_size, learner.action_size, learner.discrete
+        )
+        counts = Counts(*(counters.zero() for _ in Counts.__annotations__))
+        env = self.venv.init(jax.random.fold_in(key_env, reduce.device()))
+        return strong(TrainState(learner.init(key_learner), ring, env, key, counts))
+
+    def _epoch(self, state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
+        """`epoch_iterations` iterations; metrics are arrays [epoch_iterations]. The given state is used up."""
+        return lax.scan(lambda s, _: self.iteration(s), state, length=self.epoch_iterations)
+
+    def iteration(self, state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
+        """One iteration of AWR: collect T steps of N environments, then regress value and policy on the ring."""
+        key, key_here = jax.random.split(state.key)
+        key_collect, key_pool, key_update = jax.random.split(jax.random.fold_in(key_here, reduce.device()), 3)
+        env, rows, outcome = self.collect(state.learner, state.env, key_collect)
+        env = self.venv.refresh(env, key_pool)
+        learner = self.learner.observe(state.learner, rows)
+        ring = replay.insert(state.ring, rows)
+        learner, metrics = self.learner.update(learner, ring, env.env.obs, key_update)
+        counts, seen = self._count(state.counts, rows, outcome)
+        return TrainState(learner, ring, env, key, counts), metrics | seen
+
+    def collect(
+        self, learner: LearnerState, env: VectorState, key: jax.Array
+    ) -> tuple[VectorState, replay.Rows, Outcome]:
+        """Lets the policy act for T steps; gives the environments, their rows [T, N, ...] and outcomes [T, N]."""
+
+        def act(env: VectorState, key: jax.Array) -> tuple[VectorState, tuple[replay.Rows, Outcome]]:
+            key_action, key_env = jax.random.split(key)
+            obs = env.env.obs
+            action = self.learner.policy(learner.policy, learner.normalizer, obs).sample(key_action)
+            env, outcome = self.venv.step(env, action, key_env)
+            return env, (replay.Rows(obs, action, outcome.reward, outcome.terminated, outcome.valid), outcome)
+
+        env, (rows, outcome) = lax.scan(act, env, jax.random.split(key, self.config.rollout_steps))
+        return env, rows, outcome
+
+    def _count(self, counts: Counts, rows: replay.Rows, outcome: Outcome) -> tuple[Counts, dict[str, Any]]:
+        """Counters moved on by one iteration, and what its episodes were like."""
+
+        def number(mask: jax.Array) -> jax.Array:
+            return reduce.total(mask.astype(jnp.int32))
+
+        gradient_steps = self.config.value_updates + self.config.policy_updates
+        counts = Counts(
+            iterations=counts.iterations.add(jnp.int32(1)),
+            env_steps=counts.env_steps.add(jnp.int32(self.steps_per_iteration)),
+            gradient_steps=counts.gradient_steps.add(jnp.int32(gradient_steps)),
+            episodes=counts.episodes.add(number(outcome.finished)),
+            quarantined=counts.quarantined.add(number(outcome.quarantined)),
+        )
+        seen = {
+            "reward_per_step": reduce.mean(rows.reward, rows.valid),
+            "terminated_share": reduce.mean(rows.terminated.astype(jnp.float32), rows.valid),
+            "episodes_finished": number(outcome.finished),
+            "episode_return": reduce.mean(outcome.episode_return, outcome.finished),
+            "episode_steps": reduce.mean(outcome.episode_steps.astype(jnp.float32), outcome.finished),
+            "quarantined": number(outcome.quarantined),
+        }
+        return counts, seen

@@ -1,0 +1,40 @@
+"""A policy out of a run."""
+
+import dataclasses
+import pathlib
+
+import jax
+
+from awr_mjx.learner import Learner, LearnerState
+from envs import registry
+from envs.base import Env
+from train.console.errors import warn
+from train.engine import checkpointing
+from train.engine import config as settings
+from train.engine.config import TrainConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Player:
+    """A trained policy and its task: `learned` is what `learner` plays on `env`, after `env_steps` of training."""
+
+    config: TrainConfig
+    env: Env
+    learner: Learner
+    learned: LearnerState
+    env_steps: int
+
+
+def load_policy(run: pathlib.Path, step: int | None = None) -> Player:
+    """The policy of the run in folder `run`, from its newest sound checkpoint or from checkpoint `step`.
+
+    Raises:
+      UserError: if there is no such run or checkpoint. Warnings about damaged checkpoints go to stderr.
+    """
+    config = settings.read(run)
+    env = registry.make(config.env, config.task)
+    learner = Learner(config.awr, env.observation_size, env.action_size, env.discrete)
+    template = jax.eval_shape(learner.init, jax.random.key(0))
+    found, learned, warnings = checkpointing.restore_learner(run, template, step)
+    warn(warnings)
+    return Player(config, env, learner, learned, found)

@@ -1,0 +1,212 @@
+"""The host's side of a run: it starts epochs, and logs, evaluates and saves between them."""
+
+import math
+import pathlib
+import signal
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from train.console import files
+from train.console.errors import UserError
+from train.engine import checkpointing
+from train.engine import config as settings
+from train.engine.config import TrainConfig
+from train.engine.evaluation import make_evaluator
+from train.engine.loop import Loop, TrainState
+from train.engine.metrics_log import MetricsLog, Screen
+
+TINY = 1e-9  # shares of a run are rounded
+
+
+class Stop:
+    """Notices Ctrl-C and SIGTERM; training asks it between epochs. A second Ctrl-C ends the program at once."""
+
+    def __init__(self) -> None:
+        self.asked: str | None = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _: Any) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = signal.Signals(number).name
+
+
+class Clock:
+    """What a run's time goes to: seconds by name, from one `note` to the next."""
+
+    def __init__(self, program_start: float, compile: float) -> None:
+        """`program_start` is on `time.monotonic`; the training program took `compile` seconds to be compiled."""
+        self.seconds = {"train": 0.0, "evaluate": 0.0, "save": 0.0, "compile": compile}
+        self._start, self._before, self._last = program_start, 0.0, time.monotonic()
+
+    def go_on(self, newest: dict[str, float]) -> None:
+        """Counts on from the newest line of a resumed run's log; what was lost after it is not counted."""
+        for name in ("train", "evaluate", "save"):
+            self.seconds[name] = newest.get(f"{name}_seconds", 0.0)
+        self._before = newest.get("wall_seconds", 0.0)
+
+    def start(self) -> None:
+        """Counts from now."""
+        self._last = time.monotonic()
+
+    def note(self, name: str) -> float:
+        """Puts the time since the last `start` or `note` down to `name`, and returns it."""
+        now = time.monotonic()
+        passed, self._last = now - self._last, now
+        self.seconds[name] += passed
+        return passed
+
+    def report(self) -> dict[str, float]:
+        """Seconds of everything so far; `wall_seconds` since the program started, that of a resumed run added."""
+        found = {f"{name}_seconds": seconds for name, seconds in self.seconds.items()}
+        return found | {"wall_seconds": self._before + time.monotonic() - self._start}
+
+
+class Training:
+    """The host's side of a run: it starts epochs, and logs, evaluates and saves between them."""
+
+    def __init__(
+        self,
+        run: pathlib.Path,
+        config: TrainConfig,
+        loop: Loop,
+        epoch: Any,
+        screen: Screen,
+        stop: Stop,
+        done: int,
+        clock: Clock,
+        resumed: bool,
+    ) -> None:
+        self.run, self.config, self.loop, self.epoch, self.screen, self.stop = run, config, loop, epoch, screen, stop
+        self.steps, self.clock = done, clock
+        self.log = MetricsLog(run, done if resumed else None, settings.to_dict(config) if config.wandb else None)
+        clock.go_on(self.log.newest)
+        self.saves = checkpointing.Checkpoints(run, config.keep, config.checkpoint_ring)
+        self.saves.set_aside_after(done)
+        self.evaluate = make_evaluator(loop.venv.env, loop.learner, config.eval_envs, loop.mesh)
+        self.mode_return: float | None = None
+        self.best: float | None = max(self.saves.returns.values(), default=None)
+        self.quarantined = 0
+        self.last_save = time.monotonic()
+
+    def go(self, state: TrainState) -> int:
+        """Trains from `state` to the end, or until asked to stop."""
+        config = self.config
+        self.quarantined = int(state.counts.quarantined)
+        saved_at = self.steps if self.steps else -1
+        next_eval = math.floor(self._share() * config.num_evals + TINY) + 1
+        pending: tuple[int, dict[str, jax.Array]] | None = None
+        self.clock.start()
+        while self._share() < 1 and not self.stop.asked:
+            state, metrics = self.epoch(state)
+            self.steps += config.epoch_steps
+            if pending:
+                self._log(*pending)  # while the device is at work on the next epoch
+            pending = (self.steps, metrics)
+            due_eval = self._share() * config.num_evals + TINY >= next_eval
+            due_save = time.monotonic() - self.last_save >= config.checkpoint_seconds
+            if due_eval or due_save or self.stop.asked:
+                jax.block_until_ready(metrics)
+                self._log(*pending)
+                pending = None
+                due_eval = due_eval or self._share() >= 1
+                if due_eval:
+                    self._evaluate(state)
+                    next_eval = math.floor(self._share() * config.num_evals + TINY) + 1
+                self._save(state, self.mode_return if due_eval else None)
+                saved_at = self.steps
+                self.clock.start()
+        if pending:
+            self._log(*pending)
+        if saved_at != self.steps:
+            self._save(state, None)
+        return self._finish(state)
+
+    def _share(self) -> float:
+        """The share of the run that is done: of its env steps or of its minutes, whichever is more."""
+        minutes = self.config.minutes
+        timed = self.clock.seconds["train"] / (60 * minutes) if minutes else 0.0
+        return max(self.steps / self.config.num_steps, timed)
+
+    def _log(self, steps: int, metrics: dict[str, jax.Array]) -> None:
+        """Waits for an epoch and writes its newest iteration's metrics; counts are summed over the epoch."""
+        arrays = {name: np.asarray(value) for name, value in metrics.items()}
+        seconds = self.clock.note("train")
+        values = {name: float(value[-1]) for name, value in arrays.items()}
+        values["quarantined"] = float(arrays["quarantined"].sum())
+        values["episodes_finished"] = float(arrays["episodes_finished"].sum())
+        self.quarantined += int(values["quarantined"])
+        values["env_steps_per_second"] = self.config.epoch_steps / max(seconds, 1e-9)
+        values["train_seconds"] = self.clock.seconds["train"]
+        self.log.write(steps, values)
+        self.screen.progress(steps, self._share(), values, self.mode_return, self.quarantined)
+
+    def _evaluate(self, state: TrainState) -> None:
+        """Plays the mode action for whole episodes, the same start states each time; training does not notice."""
+        learner = state.learner
+        key = jax.random.fold_in(jax.random.key(self.config.seed), 1)
+        returns, lengths = map(np.asarray, self.evaluate(learner.policy, learner.normalizer, key))
+        self.mode_return = float(returns.mean())
+        self.best = self.mode_return if self.best is None else max(self.best, self.mode_return)
+        self.clock.note("evaluate")
+        values = {"mode_return": self.mode_return, "mode_return_std": float(returns.std())}
+        values |= {"mode_steps": float(lengths.mean()), "gradient_steps": float(int(state.counts.gradient_steps))}
+        self.log.write(self.steps, values | self.clock.report())
+        self.screen.say(
+            f"{self.steps:,} env steps: mode return {self.mode_return:.1f} ± {returns.std():.1f} "
+            f"over {len(returns)} episodes of {lengths.mean():.0f} steps on average"
+        )
+
+    def _save(self, state: TrainState, mode_return: float | None) -> None:
+        problem = self.saves.save(state, self.steps, mode_return)
+        self.last_save = time.monotonic()
+        self.clock.note("save")
+        if problem:
+            self._warn_save(problem)
+
+    def _warn_save(self, problem: str) -> None:
+        self.screen.say(f"warning: a checkpoint could not be saved ({problem}); training goes on")
+
+    def _finish(self, state: TrainState) -> int:
+        """Waits for the last save, writes the summary and says how to go on."""
+        problem = self.saves.wait()
+        if problem:
+            self._warn_save(problem)
+        self.log.close()
+        found = checkpointing.steps(self.run)
+        summary = {
+            "env": self.config.env,
+            "finished": self._share() >= 1,
+            "env_steps": int(state.counts.env_steps),
+            "gradient_steps": int(state.counts.gradient_steps),
+            "episodes": int(state.counts.episodes),
+            "quarantined": int(state.counts.quarantined),
+            "mode_return": self.mode_return,
+            "best_mode_return": self.best,
+            "env_steps_per_second": self.steps / max(self.clock.seconds["train"], 1e-9),
+        }
+        summary |= self.clock.report()
+        try:
+            files.write_json(self.run / "summary.json", summary)
+        except UserError as error:
+            self.screen.say(f"warning: {error}")
+        size = self.saves.size()
+        self.saves.close()
+        if self.stop.asked:
+            self.screen.say(f"stopped by {self.stop.asked} at {self.steps:,} env steps")
+        newest = f"{found[-1]:,} env steps" if found else "none"
+        self.screen.say(f"run: {self.run}  (newest checkpoint: {newest}, {size})")
+        if not found:
+            return 1
+        program = f"--run {self.run}"
+        if self.stop.asked:
+            self.screen.say(f"go on: python -m train.main --resume {self.run}")
+        if hasattr(self.loop.venv.env, "mj_model"):
+            video = self.config.env.replace("/", "-") + ".mp4"
+            self.screen.say(f"look:  python -m train.render {program} --out {video}")
+        self.screen.say(f"ship:  python -m train.export {program} --out policy.npz")
+        return 0

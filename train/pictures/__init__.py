@@ -1,0 +1,1 @@
+"""Pictures of policies and of runs: films, the live environment, figures."""

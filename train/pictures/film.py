@@ -1,0 +1,167 @@
+"""A policy's episodes as a movie, an animation or a sheet of frames."""
+
+import dataclasses
+import math
+import pathlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+import numpy as np
+import rich.console
+import rich.progress
+
+from train.console.errors import UserError
+from train.console.files import replacing
+from train.engine.player import Player
+from train.pictures import video
+from train.pictures.live import Live, Shown
+from train.pictures.painters import find_camera, painter
+
+KINDS = (*video.ENCODERS, ".png")
+FPS_MAX = {".mp4": 240, ".gif": 50, ".png": math.inf}  # browsers slow a GIF down whose frames last less than 0.02 s
+FPS_SEEN = 60  # more frames a second than this are not shown unless asked for
+SIZES = (16, 4096)
+SECONDS_MAX = 3600.0
+SHEET, SHEET_COLUMNS = 8, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class RenderConfig:
+    """What to render."""
+
+    run: pathlib.Path
+    """Run folder."""
+    out: pathlib.Path | None = None
+    """File to write: .mp4, .gif, or .png for a sheet of 8 frames spread over the time; RUN/<task>.mp4 if not given."""
+    step: int | None = None
+    """Checkpoint, by its env steps; the newest sound one if not given."""
+    seconds: float = 10.0
+    """Simulated time to show; if an episode ends before, the next begins."""
+    seed: int = 0
+    """Start states follow from this."""
+    width: int = 640
+    """Pixels of a frame; even for .mp4."""
+    height: int = 480
+    """Pixels of a frame; even for .mp4."""
+    fps: float | None = None
+    """Frames per second, in real time; one per control step, up to 60, if not given."""
+    camera: str | None = None
+    """Name of a camera of the model, or `free`; `track` if the model has one, else `free`, if not given."""
+    grid: str = "1x1"
+    """Environments to show side by side, as columns x rows: 3x3 has nine, with the seeds from `seed` on."""
+    overlay: bool = True
+    """Write the time, the return and the reward of the episode into the picture."""
+
+    def cells(self) -> tuple[int, int]:
+        """Columns and rows of the grid.
+
+        Raises:
+          UserError: if `grid` does not say that.
+        """
+        found = re.fullmatch(r"([1-9]\d?)x([1-9]\d?)", self.grid)
+        if not found:
+            raise UserError(f"grid must be columns x rows, such as 3x2, not {self.grid!r}")
+        return int(found[1]), int(found[2])
+
+    def validate(self, kind: str) -> None:
+        """Raises UserError for the first setting that makes no sense for a file of `kind`, such as ".mp4"."""
+        if kind not in KINDS:
+            raise UserError(f"out must end in {', '.join(KINDS[:-1])} or {KINDS[-1]}, not {kind or 'nothing'}")
+        if not 0 < self.seconds <= SECONDS_MAX:
+            raise UserError(f"seconds must be above 0 and at most {SECONDS_MAX:g}, not {self.seconds}")
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
+        if self.fps is not None and not 0 < self.fps <= FPS_MAX[kind]:
+            raise UserError(f"fps must be above 0 and at most {FPS_MAX[kind]} for {kind}, not {self.fps}")
+        for name, cells in zip(("width", "height"), self.cells(), strict=True):
+            size = getattr(self, name)
+            if size % cells:
+                raise UserError(f"{name} must be a multiple of {cells} for a grid of {self.grid}, not {size}")
+            if not SIZES[0] <= size <= SIZES[1]:
+                raise UserError(f"{name} must be from {SIZES[0]} to {SIZES[1]} pixels, not {size}")
+            if kind == ".mp4" and size % 2:
+                raise UserError(f"{name} must be even for .mp4, not {size}: write {size + 1}")
+
+
+def play(player: Player, seed: int, count: int, steps: int) -> list[list[Shown]]:
+    """What there is to see at every one of `steps` control steps in `count` environments, one after the other.
+
+    Environment i begins as one with the seed `seed` + i would alone.
+    """
+    live, clips = Live(player, seed), []
+    for i in range(count):
+        if i:
+            live.reset(seed + i)
+        shown = [live.shown]
+        for _ in range(steps - 1):
+            live.step()
+            shown.append(live.shown)
+        clips.append(shown)
+    return clips
+
+
+def episodes(clip: list[Shown]) -> list[Shown]:
+    """The last moment of every episode, in order; the last one's may not be its end."""
+    return [now for now, later in zip(clip, [*clip[1:], None], strict=True) if later is None or later.steps == 0]
+
+
+def frames_per_second(config: RenderConfig, kind: str, dt: float) -> Fraction:
+    """The frame rate asked for; else one frame every k-th control step of `dt` seconds, k as small as can be."""
+    if config.fps is not None:
+        return Fraction(config.fps).limit_denominator(1001)
+    rate = 1 / dt
+    return Fraction(rate / math.ceil(rate / min(FPS_SEEN, FPS_MAX[kind]) - 1e-9)).limit_denominator(1001)
+
+
+def shown_steps(config: RenderConfig, kind: str, fps: Fraction, dt: float) -> np.ndarray:
+    """The control step, int [F], that each frame shows, for control steps of `dt` seconds."""
+    if kind == ".png":
+        return np.linspace(0, math.ceil(config.seconds / dt), SHEET).round().astype(int)
+    count = max(1, round(config.seconds * fps))
+    return np.floor(np.arange(count) / (float(fps) * dt) + 1e-6).astype(int)
+
+
+def draw(
+    paint: Callable[[Shown], np.ndarray], dt: float, clips: list[list[Shown]], times: np.ndarray, config: RenderConfig
+) -> Iterator[np.ndarray]:
+    """An image, uint8 [height, width, 3], of the environments side by side at each of the control steps `times` [F]."""
+    columns, rows = config.cells()
+    for time in times:
+        cells = []
+        for clip in clips:
+            shown = clip[time]
+            words = f"{shown.steps * dt:.2f} s  return {shown.total:,.1f}  reward {shown.reward:.2f}"
+            image = paint(shown)
+            cells.append(video.write_on(image, words) if config.overlay else image)
+        lines = [np.concatenate(cells[i * columns : (i + 1) * columns], axis=1) for i in range(rows)]
+        yield np.concatenate(lines, axis=0)
+
+
+def render(player: Player, config: RenderConfig, out: pathlib.Path) -> tuple[list[list[Shown]], int, Fraction]:
+    """Plays the policy and writes `out`; returns what was played, the number of frames, and frames per second.
+
+    Raises:
+      UserError: if the task or the computer cannot render, or the file cannot be written.
+    """
+    env, kind = player.env, out.suffix.lower()
+    camera, (columns, rows) = find_camera(env, config.camera), config.cells()
+    fps = frames_per_second(config, kind, env.dt)
+    times = shown_steps(config, kind, fps, env.dt)
+    size = config.width // columns, config.height // rows
+    with painter(env, *size, camera) as paint, replacing(out) as part:
+        clips = play(player, config.seed, columns * rows, int(times[-1]) + 1)
+        frames = rich.progress.track(
+            draw(paint, env.dt, clips, times, config),
+            f"drawing {out.name}",
+            total=len(times),
+            console=rich.console.Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        if kind == ".png":
+            video.write_sheet(part, frames, SHEET_COLUMNS)
+        else:
+            video.write_movie(part, kind, frames, fps, config.width, config.height)
+    return clips, len(times), fps

@@ -1,0 +1,114 @@
+"""A policy in one environment, step by step, for whoever shows it: `train.render` and `train.watch`."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from awr_mjx.learner import LearnerState
+from envs.vector import all_finite, strong
+from train.console.errors import UserError
+from train.engine.player import Player
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """What there is to see after a control step.
+
+    Attributes:
+      pose: float64 [P], the task's `positions` (`envs.base.Env`).
+      action: float32 [A], as the policy gave it, not clipped; zeros before the first step.
+      reward: of this step.
+      total: return of the episode so far.
+      steps: control steps of the episode so far.
+      over: the episode has ended; the next step begins another.
+    """
+
+    pose: np.ndarray
+    action: np.ndarray
+    reward: float
+    total: float
+    steps: int
+    over: bool
+
+
+class Live:
+    """Plays one environment. All calls must come from one thread.
+
+    Attributes:
+      env_steps: of the training that made the policy that plays.
+      sampled: whether actions are drawn from the policy, instead of its most probable one.
+      shown: what there is to see now.
+    """
+
+    def __init__(self, player: Player, seed: int) -> None:
+        """Begins an episode of `player`'s task, whose start state follows from `seed`."""
+        self._player, self.sampled = player, False
+        # All arrays are put there by name: JAX compiles anew for those that only happen to be there.
+        self._device = jax.devices()[0]
+        self.use(player.learned, player.env_steps)
+        env, learner = player.env, player.learner
+
+        # The policy is an argument, not a constant: any checkpoint then uses the same compiled program, which JAX keeps
+        # on the disk.
+        def step(learned: LearnerState, state: Any, key: jax.Array, sampled: jax.Array) -> Any:
+            policy = learner.policy(learned.policy, learned.normalizer, state.obs)
+            action = jnp.where(sampled, policy.sample(key), policy.mode())
+            stepped = strong(env.step(state, action))
+            return stepped, action, all_finite(jax.tree.map(lambda x: x[None], stepped))[0]
+
+        self._step, self._reset = jax.jit(step), jax.jit(lambda key: strong(env.reset(key)))
+        self._push = jax.jit(env.pushed) if self.can_be_pushed else None  # type: ignore[attr-defined]
+        self.reset(seed)
+
+    @property
+    def can_be_pushed(self) -> bool:
+        """Whether the task knows what a push is."""
+        return hasattr(self._player.env, "pushed")
+
+    def reset(self, seed: int) -> None:
+        """Begins an episode whose start state follows from `seed` alone, as do those after it."""
+        self._seed, self._episode = jax.device_put(jax.random.key(seed), self._device), 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._key = jax.random.fold_in(self._seed, self._episode)
+        self._state = self._reset(self._key)
+        self._episode += 1
+        self._total, self._steps = 0.0, 0
+        size = 1 if self._player.env.discrete else self._player.env.action_size
+        self._show(np.zeros(size, np.float32), 0.0, over=False)
+
+    def step(self) -> None:
+        """Goes on by one control step, or to a new episode if one has just ended."""
+        if self.shown.over:
+            self._begin()
+            return
+        key = jax.random.fold_in(self._key, self._steps)
+        state, action, finite = self._step(self._learned, self._state, key, self.sampled)
+        reward = 0.0
+        if finite:  # else the pose before is shown as the episode's last
+            self._state, reward = state, float(state.reward)
+        self._total, self._steps = self._total + reward, self._steps + 1
+        ended = bool(state.done) or self._steps >= self._player.env.episode_length
+        self._show(np.atleast_1d(np.asarray(action, np.float32)), reward, over=ended or not finite)
+
+    def push(self, velocity: tuple[float, float, float]) -> None:
+        """Changes the body's velocity by `velocity` (m/s; forward, left, up) at once.
+
+        Raises:
+          UserError: if the task does not know what that is.
+        """
+        if self._push is None:
+            raise UserError("this task cannot be pushed")
+        self._state = self._push(self._state, jnp.asarray(velocity, jnp.float32))
+
+    def use(self, learned: LearnerState, env_steps: int) -> None:
+        """Goes on with another policy of the same networks, of a training of `env_steps`."""
+        self._learned, self.env_steps = jax.device_put(learned, self._device), env_steps
+
+    def _show(self, action: np.ndarray, reward: float, over: bool) -> None:
+        pose = np.asarray(self._player.env.positions(self._state), np.float64)  # type: ignore[attr-defined]
+        self.shown = Shown(pose, action, reward, self._total, self._steps, over)

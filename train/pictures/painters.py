@@ -1,0 +1,124 @@
+"""What draws a moment of an episode: MuJoCo's renderer without a screen, or the task's own picture."""
+
+import contextlib
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from envs.base import Env
+from train.console.errors import UserError
+from train.engine.jax_setup import start_jax
+from train.engine.player import Player, load_policy
+from train.pictures.live import Shown
+
+
+def load(run: pathlib.Path, step: int | None = None) -> Player:
+    """The policy of a run, as `train.player.load_policy`, in a process that can draw it.
+
+    Raises:
+      UserError: if there is none, or it cannot be drawn here.
+    """
+    trouble = _prepare_graphics()
+    # One environment is quicker on the CPU, and an accelerator may be busy training.
+    jax.config.update("jax_platforms", "cpu")
+    start_jax()
+    try:
+        player = load_policy(run, step)
+    except (ImportError, RuntimeError) as error:  # MuJoCo's own, for the same reason
+        raise trouble or error from error
+    if trouble and not hasattr(player.env, "picture"):
+        raise trouble
+    return player
+
+
+def _prepare_graphics() -> UserError | None:
+    """Chooses EGL where there is no screen. Must come before anything else imports MuJoCo, which looks only once.
+
+    Returns what is wrong if MuJoCo's renderer cannot be loaded at all.
+    """
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        os.environ.setdefault("MUJOCO_GL", "egl")
+    try:
+        import mujoco
+
+        mujoco.Renderer  # noqa: B018  # missing if its own imports failed
+    except Exception as error:
+        return _no_renderer(error)
+    return None
+
+
+def _no_renderer(error: Exception) -> UserError:
+    """What to do about whatever OpenGL, its Python bindings or MuJoCo raised."""
+    chosen = os.environ.get("MUJOCO_GL")
+    how = f"MUJOCO_GL={chosen}" if chosen else "a screen"
+    return UserError(
+        f"cannot render here with {how} ({type(error).__name__}: {str(error)[:200]}): "
+        "install OpenGL for use without a screen (Debian, Ubuntu: apt-get install libegl1 libgl1) and set MUJOCO_GL=egl"
+    )
+
+
+def make_renderer(env: Env, width: int, height: int) -> Any:
+    """A `mujoco.Renderer` of `width` x `height` pixels for the task's model, whose offscreen buffer grows if it must.
+
+    Raises:
+      UserError: if nothing can be rendered on this computer.
+    """
+    import mujoco
+
+    model = env.mj_model  # type: ignore[attr-defined]
+    screen = model.vis.global_
+    screen.offwidth, screen.offheight = max(screen.offwidth, width), max(screen.offheight, height)
+    try:
+        return mujoco.Renderer(model, height, width)
+    except Exception as error:
+        raise _no_renderer(error) from error
+
+
+def find_camera(env: Env, name: str | None) -> str | int:
+    """The camera to use, by name, or -1 for the free one, which looks at the whole model from a fixed place.
+
+    Raises:
+      UserError: if the task cannot be rendered, or has no camera called `name`.
+    """
+    if hasattr(env, "picture"):
+        if name:
+            raise UserError(f"the task has no camera {name!r}: it draws its own picture; leave --camera out")
+        return -1
+    if not hasattr(env, "mj_model"):
+        raise UserError("this task cannot be rendered yet: it has no MuJoCo model and draws no picture")
+    model = env.mj_model
+    known = [model.camera(i).name for i in range(model.ncam)]
+    name = name or ("track" if "track" in known else "free")
+    if name != "free" and name not in known:
+        raise UserError(f"the model has no camera {name!r}; it has {', '.join([*known, 'free'])}")
+    return name if name in known else -1
+
+
+@contextlib.contextmanager
+def painter(env: Env, width: int, height: int, camera: str | int) -> Iterator[Callable[[Shown], np.ndarray]]:
+    """Gives a function that draws a moment as an image, uint8 [height, width, 3].
+
+    Raises:
+      UserError: if nothing can be rendered on this computer.
+    """
+    if hasattr(env, "picture"):
+        yield lambda shown: env.picture(shown.pose, shown.action, width, height)
+        return
+    import mujoco
+
+    model = env.mj_model  # type: ignore[attr-defined]
+    data = mujoco.MjData(model)
+    with make_renderer(env, width, height) as renderer:
+
+        def paint(shown: Shown) -> np.ndarray:
+            data.qpos[:] = shown.pose
+            mujoco.mj_forward(model, data)
+            renderer.update_scene(data, camera=camera)
+            return renderer.render()
+
+        yield paint
