@@ -35,8 +35,8 @@ class ExportConfig:
     step: int | None = None
     """Checkpoint, by its env steps; the newest sound one if not given."""
     format: Literal["npz", "onnx", "stablehlo"] | None = None
-    """npz: NumPy arrays, played by train/policies/npz_player.py; onnx: for onnxruntime and others; stablehlo: for `jax.export`
-    on CPU, CUDA and TPU. What `out` ends in, or npz, if not given."""
+    """npz: NumPy arrays, played by train/policies/npz_player.py; onnx: for onnxruntime and others; stablehlo: for
+    `jax.export` on CPU, CUDA and TPU. What `out` ends in, or npz, if not given."""
 
     def kind(self) -> str:
         """The format to write.

@@ -21,8 +21,7 @@ from train.console import cli
 from train.console.errors import UserError, run_program
 from train.console.files import replacing
 from train.engine import config as settings
-from train.pictures import figures, painters
-from train.pictures import film
+from train.pictures import figures, film, painters
 from train.pictures.figures import Run
 
 STYLE = """

@@ -2,7 +2,8 @@
 
 MJX gives what does not hang on constraints (kinematics, inertia, smooth forces, which points touch). The constraints'
 rows and their solver, where MJX spends most of its time on small robots, are here: MuJoCo's own model of contact (its
-documentation, "Computation"), the same minimum, less arithmetic. `tests/envs/physics/test_floor.py` holds both against each other.
+documentation, "Computation"), the same minimum, less arithmetic. `tests/envs/physics/test_floor.py` holds both against
+each other.
 """
 
 import jax

@@ -174,7 +174,8 @@ def rendered(pendulum_run: pathlib.Path, tmp_path_factory: pytest.TempPathFactor
     """A folder with p.mp4 and p.png of 1 s, made in a process of its own, and what that said."""
     folder = tmp_path_factory.mktemp("rendered")
     script = (
-        "import sys\nfrom train import render\nfrom train.console import errors\nrun, folder = sys.argv[1:]\ndef main():\n"
+        "import sys\nfrom train import render\nfrom train.console import errors\n"
+        "run, folder = sys.argv[1:]\ndef main():\n"
         "    for kind in ('mp4', 'png'):\n"
         "        sys.argv[1:] = f'--run {run} --out {folder}/p.{kind} --seconds 1 --width 160 --height 96'.split()\n"
         "        render.main()\n"
