@@ -54,7 +54,10 @@ def parse(args: list[str]) -> Command:
     start = saved or preset(env or TrainConfig.env)
     if variant not in VARIANTS:
         raise UserError(f"unknown variant {variant!r}: choose one of {', '.join(VARIANTS)}")
-    start = dataclasses.replace(start, awr=VARIANTS[variant](start.awr))
+    awr = VARIANTS[variant](start.awr)
+    # One that steps for longer does so with fewer environments: an iteration has as many samples as before.
+    num_envs = max(1, start.num_envs * start.awr.rollout_steps // awr.rollout_steps)
+    start = dataclasses.replace(start, awr=awr, num_envs=num_envs)
     command = cli.parse(
         Command, args, prog="python -m train.main", description=__doc__ or "", default=Command(config=start)
     )
@@ -83,6 +86,8 @@ def main() -> int:
     config = runs.choose_devices(config)
     env = registry.make(config.env, config.task)
     check_task(env)
+    if problems := config.awr.problems(env.episode_length):
+        raise UserError(problems[0])
     loop = Loop(env, config.awr, config.num_envs, config.epoch_iterations, config.devices)
     template = loop.template()
     plan = memory.plan(template, config.checkpoint_ring)

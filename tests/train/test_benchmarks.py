@@ -1,5 +1,6 @@
 """Campaigns of trainings: what is finished stays, what is stopped goes on, and what the curves say."""
 
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -7,6 +8,8 @@ import sys
 
 import pytest
 
+from train import config as settings
+from train import main, runs
 from train.benchmarks import ablations, campaign, peers, plots
 from train.benchmarks.campaign import Job
 from train.errors import UserError
@@ -64,6 +67,25 @@ def test_runs_of_another_command_are_left_alone(tmp_path: pathlib.Path, trainer:
     with pytest.raises(UserError, match="is not of this command"):
         campaign.train([Job("b", (), trainer)], folder)
     assert (folder / "b" / "mine").exists()
+
+
+def test_runs_of_other_settings_are_not_mixed_with_new_ones(tmp_path: pathlib.Path) -> None:
+    """A finished run of a variant that has changed since: the same command, but other settings than it has now."""
+    command = ("--env", "cartpole", "--variant", "rwr")
+    job, run = Job("rwr-0", command), tmp_path / "rwr-0"
+    runs.write_json(tmp_path / "rwr-0.json", {"module": job.module, "args": list(command)})
+    run.mkdir()
+    runs.write_json(run / "summary.json", {"finished": True})
+    (run / "metrics.jsonl").write_text("")
+    now = settings.to_dict(dataclasses.replace(main.parse(list(command)).config, devices=2))  # of another machine
+    runs.write_json(run / "config.json", {"settings": now})
+    campaign.train([job], tmp_path)
+    now["awr"] |= {"lam": 1.0, "buffer_blocks": 1, "rollout_steps": 32, "value_updates": 20}
+    for name in ("returns", "episodes"):  # as it was when these did not exist
+        del now["awr"][name]
+    runs.write_json(run / "config.json", {"settings": now})
+    with pytest.raises(UserError, match=r"rwr-0 has other settings \(.*returns td_lambda -> monte_carlo.*move it"):
+        campaign.train([job], tmp_path)
 
 
 def points(*pairs: tuple[float, float]) -> list[campaign.Point]:
