@@ -18,6 +18,10 @@ class AwrConfig:
     """Control steps T that every environment takes per iteration. Paper: about 2000 samples from one environment."""
     buffer_blocks: int = 3
     """The replay ring holds this many iterations' rows; 1 is on-policy. Paper: the newest 50,000 samples, about 25."""
+    returns: Literal["td_lambda", "monte_carlo"] = "td_lambda"
+    """TD(lambda) returns, or plain sums of rewards to the end of the episode, of rows whose episode is over alone."""
+    episodes: Literal["all", "newest"] = "all"
+    """With returns monte_carlo, learn from all ended episodes in the ring, or from those just ended (on-policy)."""
     gamma: float = 0.99
     """Discount per control step, in [0, 1). Paper: 0.99."""
     gamma_end: float = 0.0
@@ -25,9 +29,9 @@ class AwrConfig:
     gamma_steps: int = 10_000_000
     """Env steps with gamma before gamma_end, from 1 to 2^30."""
     lam: float = 0.95
-    """Lambda of TD(lambda), in [0, 1]; 1 is Monte Carlo. Paper: 0.95."""
+    """Lambda of TD(lambda), in [0, 1]; 1 sums rewards to a time limit or the newest row and adds V. Paper: 0.95."""
     baseline: bool = True
-    """Subtract V(s) from the return; without it the weights are those of reward-weighted regression."""
+    """Subtract V(s) from the return. Without it TD(lambda) returns still bootstrap with V; RWR's are monte_carlo."""
     advantage: Literal["standardized", "raw"] = "standardized"
     """Advantages in units of their std over the ring (authors' code, beta 1) or as they are (paper, beta 0.05)."""
     weighting: Literal["exponential", "uniform"] = "exponential"
@@ -89,8 +93,16 @@ class AwrConfig:
         """Rows C of the replay ring."""
         return self.rollout_steps * self.buffer_blocks
 
-    def problems(self) -> list[str]:
-        """One line for every setting that makes no sense, saying what to write instead; empty if all is well."""
+    @property
+    def uses_values(self) -> bool:
+        """Whether a weight depends on the value network: all do but those of whole episodes without a baseline."""
+        return self.returns == "td_lambda" or self.baseline
+
+    def problems(self, episode_length: int = 0) -> list[str]:
+        """One line for every setting that makes no sense, saying what to write instead; empty if all is well.
+
+        With `episode_length`, the task's time limit in control steps, also that of a ring too small for whole episodes.
+        """
         found = []
 
         def require(holds: bool, name: str, rule: str) -> None:
@@ -114,6 +126,14 @@ class AwrConfig:
             require(0 < getattr(self, name) <= STEPS_LAST, name, "from 1 to 2^30")
         for name in ("policy_updates", "value_updates", "normalizer_steps"):
             require(getattr(self, name) >= 0, name, "zero or a positive number")
+        on_policy = "all with TD(lambda) returns, where buffer_blocks 1 is on-policy"
+        require(self.episodes == "all" or self.returns == "monte_carlo", "episodes", on_policy)
+        unused = "0 with returns monte_carlo and without baseline, where no weight depends on a value"
+        require(self.value_updates <= 0 or self.uses_values, "value_updates", unused)
+        if self.returns == "monte_carlo" and self.rollout_steps > 0:
+            blocks = 1 + math.ceil(episode_length / self.rollout_steps)
+            rows = f"{blocks} or more, to hold an episode of {episode_length} steps and {self.rollout_steps} new rows"
+            require(self.buffer_blocks >= blocks, "buffer_blocks", rows)
         for name in ("policy_hidden", "value_hidden"):
             require(all(width > 0 for width in getattr(self, name)), name, "positive widths")
         return found

@@ -15,7 +15,7 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
-from awr_mjx import losses, normalizer, reduce, replay, returns
+from awr_mjx import episodes, losses, normalizer, reduce, replay, returns
 from awr_mjx.config import STEPS_LAST, AwrConfig
 from awr_mjx.distributions import Categorical, Distribution, Gaussian
 from awr_mjx.networks import Mlp
@@ -52,6 +52,7 @@ class Learner:
         self._value_net = Mlp(config.value_hidden, 1, config.activation)
         self._policy_tx = self._optimizer(config.policy_lr)
         self._value_tx = self._optimizer(config.value_lr)
+        self._draw = replay.draw if config.returns == "td_lambda" else replay.draw_valid
 
     def _optimizer(self, lr: float) -> optax.GradientTransformation:
         return optax.adam(lr) if self.config.optimizer == "adam" else optax.sgd(lr, self.config.momentum)
@@ -133,6 +134,25 @@ class Learner:
           live_obs: observation [N, O] of every environment now (the successor of the newest row).
           key: randomness of this iteration's minibatches.
         """
+        if self.config.returns == "td_lambda":
+            return self._regress(state, ring, live_obs, key)
+        seen = self.counted(ring)
+        new, metrics = self._regress(state, seen, live_obs, key)
+        valid, counted = (reduce.total(rows.valid.astype(jnp.float32)) for rows in (ring.rows, seen.rows))
+        # Where no row counts, momentum would still move the networks, and the target_kl the step.
+        env_steps, some = new.env_steps, counted > 0
+        new = jax.tree.map(lambda new, old: jnp.where(some, new, old), new, state).replace(env_steps=env_steps)
+        metrics |= {"ring_valid": valid, "counted_share": counted / jnp.maximum(valid, 1.0)}
+        return new, metrics | {"explained_variance": jnp.where(some, metrics["explained_variance"], 0.0)}
+
+    def counted(self, ring: replay.Ring) -> replay.Ring:
+        """The ring with those rows valid that count for Monte Carlo returns (`episodes.ended`)."""
+        return episodes.ended(ring, self.config.rollout_steps if self.config.episodes == "newest" else 0)
+
+    def _regress(
+        self, state: LearnerState, ring: replay.Ring, live_obs: Float[Array, "N O"], key: Key[Array, ""]
+    ) -> tuple[LearnerState, Metrics]:
+        """`update` on the valid rows of `ring`."""
         config, valid = self.config, ring.rows.valid
         key_value, key_policy, key_kl = jax.random.split(key, 3)
 
@@ -162,10 +182,17 @@ class Learner:
     def relabel(
         self, state: LearnerState, ring: replay.Ring, live_obs: Float[Array, "N O"]
     ) -> tuple[Float[Array, "C N"], Float[Array, "C N"]]:
-        """TD(lambda) returns and values [C, N] of the ring under the present value network (`returns.relabel`)."""
+        """Returns and values [C, N] of the ring under the present value network (`returns.relabel`).
 
-        gamma = 1.0 - 1.0 / self.horizon(state)
-        return returns.relabel(ring, lambda obs: self.value(state, obs), live_obs, gamma, self.config.lam)
+        Monte Carlo returns are those of TD(1) on a ring as `counted` gives it; where nothing uses values they are 0.
+        """
+        config, gamma = self.config, 1.0 - 1.0 / self.horizon(state)
+        lam = config.lam if config.returns == "td_lambda" else 1.0
+
+        def value(obs: Float[Array, "N O"]) -> Float[Array, " N"]:
+            return self.value(state, obs) if config.uses_values else jnp.zeros(obs.shape[:-1])
+
+        return returns.relabel(ring, value, live_obs, gamma, lam)
 
     def regress_value(
         self, state: LearnerState, ring: replay.Ring, g: Float[Array, "C N"], key: Key[Array, ""]
@@ -181,7 +208,7 @@ class Learner:
         def read(places: replay.Places) -> replay.Batch:
             return replay.read(ring, places, target=g)
 
-        places = replay.draw(ring, key, self.config.value_updates, self.batch_share)
+        places = self._draw(ring, key, self.config.value_updates, self.batch_share)
         value, opt, mean_loss = regress(loss, self._value_tx, state.value, state.value_opt, read, places)
         return state.replace(value=value, value_opt=opt), mean_loss  # type: ignore[attr-defined]
 
@@ -199,14 +226,14 @@ class Learner:
         def read(places: replay.Places) -> replay.Batch:
             return replay.read(ring, places, weight=weights)
 
-        places = replay.draw(ring, key, config.policy_updates, self.batch_share)
+        places = self._draw(ring, key, config.policy_updates, self.batch_share)
         policy, opt, mean_loss = regress(
             loss, self._policy_tx, state.policy, state.policy_opt, read, places, state.policy_step
         )
         return state.replace(policy=policy, policy_opt=opt), mean_loss  # type: ignore[attr-defined]
 
     def _policy_diagnostics(self, state: LearnerState, old: Params, ring: replay.Ring, key: Array) -> Metrics:
-        batch = replay.read(ring, replay.draw(ring, key, min(KL_ROWS, ring.rows.reward.size)))
+        batch = replay.read(ring, self._draw(ring, key, min(KL_ROWS, ring.rows.reward.size)))
         new_policy = self.policy(state.policy, state.normalizer, batch.obs)
         old_policy = self.policy(old, state.normalizer, batch.obs)
         found = {

@@ -11,6 +11,8 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
+from awr_mjx import reduce
+
 
 @struct.dataclass
 class Rows:
@@ -107,6 +109,22 @@ def draw(ring: Ring, key: Key[Array, ""], *shape: int) -> Places:
     key_time, key_env = jax.random.split(key)
     time = jax.random.randint(key_time, shape, 0, jnp.maximum(ring.filled, 1))
     return Places(time, jax.random.randint(key_env, shape, 0, ring.rows.reward.shape[1]))
+
+
+def draw_valid(ring: Ring, key: Key[Array, ""], *shape: int) -> Places:
+    """Places [*shape] like those of `draw`, from the valid rows alone, however few they are.
+
+    Where several devices share the environments, each draws from its own rows. One with fewer valid rows than another
+    draws invalid ones in the same proportion, so that every valid row of all devices is as likely as any other; so does
+    every device where there is no valid row at all.
+    """
+    valid = ring.rows.valid.ravel()
+    number = jnp.sum(valid)
+    most = reduce.maximum(number.astype(jnp.float32), jnp.ones((), bool)).astype(jnp.int32)
+    places = jnp.nonzero(valid, size=valid.size, fill_value=jnp.argmin(valid))[0]  # valid ones, then an invalid one
+    place = places[jax.random.randint(key, shape, 0, jnp.maximum(most, 1))]
+    envs = ring.rows.valid.shape[1]
+    return Places(place // envs, place % envs)
 
 
 def read(ring: Ring, places: Places, **beside: Float[Array, "C N"]) -> Batch:

@@ -45,7 +45,8 @@ def relabel(
       value_fn: maps raw observations [N, O] to values [N].
       live_obs: the observation [N, O] of every environment now, the successor of the newest row.
       gamma: discount per control step, a scalar [].
-      lam: lambda of TD(lambda).
+      lam: lambda of TD(lambda). With 1, rewards are summed to the end of the episode, or to the newest row if it goes
+        on, and V of the state after a time limit or the newest row is added (`episodes.ended` is for plain sums).
 
     Returns:
       Returns G [C, N] and values V [C, N], each at its row's place; meaningless where a row is not valid.

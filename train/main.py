@@ -34,6 +34,8 @@ def main() -> int:
     config = jax_setup.choose_devices(config)
     env = registry.make(config.env, config.task)
     check_task(env)
+    if problems := config.awr.problems(env.episode_length):
+        raise UserError(problems[0])
     loop = Loop(env, config.awr, config.num_envs, config.epoch_iterations, config.devices)
     template = loop.template()
     plan = memory.plan(template, config.checkpoint_ring)

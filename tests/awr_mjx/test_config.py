@@ -10,6 +10,7 @@ from awr_mjx.variants import VARIANTS
 
 POSITIVE = "a positive number"
 ZERO = "zero or a positive number"
+WHOLE = {"returns": "monte_carlo", "rollout_steps": 256, "buffer_blocks": 5}  # episodes of 1,000 steps
 
 
 def test_the_defaults_make_sense() -> None:
@@ -69,6 +70,20 @@ def test_all_problems_are_found() -> None:
     assert len(AwrConfig(gamma=2.0, beta=-1.0, batch_size=0).problems()) == 3
 
 
+def test_whole_episodes_ask_for_a_ring_that_holds_them() -> None:
+    whole = AwrConfig(returns="monte_carlo", rollout_steps=32, buffer_blocks=16)
+    assert whole.problems(480) == []  # 512 rows: the episode, and the 32 that an iteration adds
+    rule = "buffer_blocks must be 17 or more, to hold an episode of 481 steps and 32 new rows, not 16"
+    assert whole.problems(481) == [rule]
+    assert AwrConfig(buffer_blocks=1).problems(481) == []
+    assert VARIANTS["rwr"](AwrConfig()).problems(1000) == VARIANTS["monte_carlo"](AwrConfig()).problems(1000) == []
+    assert VARIANTS["monte_carlo"](AwrConfig(buffer_blocks=24)).buffer_blocks == 24  # as much replay as before
+    rule = "value_updates must be 0 with returns monte_carlo and without baseline, where no weight depends on a value"
+    assert AwrConfig(returns="monte_carlo", baseline=False).problems() == [f"{rule}, not 20"]
+    rule = "episodes must be all with TD(lambda) returns, where buffer_blocks 1 is on-policy, not newest"
+    assert AwrConfig(episodes="newest").problems() == [rule]
+
+
 def test_a_learned_std_starts_above_its_floor() -> None:
     found = AwrConfig(learn_std=True, std=0.1, std_min=0.1).problems()
     assert found == ["std must be above std_min (0.1) to be learned, not 0.1"]
@@ -81,10 +96,10 @@ def test_a_learned_std_starts_above_its_floor() -> None:
     ("name", "changes"),
     [
         ("awr", {}),
-        ("rwr", {"baseline": False, "lam": 1.0, "buffer_blocks": 1}),
+        ("rwr", WHOLE | {"episodes": "newest", "baseline": False, "value_updates": 0}),
         ("on_policy", {"buffer_blocks": 1}),
         ("no_baseline", {"baseline": False}),
-        ("monte_carlo", {"lam": 1.0}),
+        ("monte_carlo", WHOLE),
         ("raw_advantage", {"advantage": "raw", "beta": 0.05}),
         ("bc", {"weighting": "uniform"}),
     ],

@@ -99,7 +99,7 @@ def test_one_step_by_hand() -> None:
     np.testing.assert_allclose(found, [9.75, 6.0, 1.0], rtol=1e-6)
 
 
-def test_monte_carlo_is_the_sum_of_the_rewards() -> None:
+def test_lambda_1_sums_the_rewards_and_adds_the_last_value() -> None:
     # Rewards 1, 2, 3, 4, then the live state, worth V = 0 . W + 3 = 3. lam = 1, gamma 0.5:
     # 4 + 1.5 = 5.5; 3 + 2.75 = 5.75; 2 + 2.875 = 4.875; 1 + 2.4375 = 3.4375.
     rows = {

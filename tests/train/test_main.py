@@ -21,7 +21,9 @@ from train import evaluate
 from train.console.errors import run_program
 from train.engine import checkpointing
 from train.engine import config as settings
+from train.engine.command_line import parse
 from train.engine.loop import Loop
+from train.engine.presets import PRESETS
 from train.main import main
 
 SMALL = "--env cartpole --num_envs 16 --rollout_steps 8 --buffer_blocks 2 --batch_size 64 --policy_updates 2".split()
@@ -96,6 +98,8 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
         (["--no_such_setting", "3"], ["no_such_setting"]),
         (["--advantage", "huge"], ["advantage", "huge"]),
         (["--variant", "ppo"], ["variant", "rwr"]),
+        (["--variant", "rwr", "--value_updates", "0"], ["buffer_blocks", "64 or more", "episode of 500"]),
+        (["--returns", "monte_carlo"], ["buffer_blocks", "64 or more", "episode of 500"]),
         (["--num_envs", "40000000"], ["memory", "--num_envs"]),
         (["--num_envs", "2000000000"], ["env steps", "num_envs"]),
         (["--resume", "nowhere"], ["nowhere", "not a run"]),
@@ -104,6 +108,16 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
 def test_bad_settings_get_one_line_and_write_nothing(tmp_path: pathlib.Path, args: list[str], words: list[str]) -> None:
     refused(here(main, *SMALL, "--run_dir", tmp_path / "run", *args), *words)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("variant", ["rwr", "monte_carlo"])
+@pytest.mark.parametrize("env", sorted([*PRESETS, "brax/ant"]))
+def test_whole_episodes_take_longer_rollouts_of_fewer_environments(env: str, variant: str) -> None:
+    """With every preset: as many samples an iteration, episodes of 1,000 steps in the ring, and no more than 10 MB."""
+    before, after = (parse(["--env", env, "--variant", name]).config for name in ("awr", variant))
+    assert after.num_envs * after.awr.rollout_steps == before.num_envs * before.awr.rollout_steps
+    assert after.awr.problems(1000) == []
+    assert after.num_envs * after.awr.capacity <= 100_000
 
 
 def test_a_run_folder_that_exists_is_left_alone(finished: pathlib.Path) -> None:

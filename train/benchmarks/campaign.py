@@ -25,6 +25,8 @@ from rich.console import Console
 from train.console import files
 from train.console.errors import UserError
 from train.engine import checkpointing, jax_setup
+from train.engine import config as settings
+from train.engine.command_line import parse
 
 Point = dict[str, float]
 
@@ -57,6 +59,12 @@ def _check(job: Job, run: pathlib.Path) -> None:
     note = _note(run)
     if run.exists() and (not note.is_file() or json.loads(note.read_text()) != _command(job)):
         raise UserError(f"{run} is not of this command: move it, or choose another --folder")
+    if job.module == "train.main" and (run / "config.json").is_file():
+        # A preset or a variant may have changed since: what is there would be mixed with what it is now.
+        now, then = parse(list(job.args)).config, settings.read(run)
+        changed = settings.differences(then, dataclasses.replace(now, devices=then.devices))
+        if changed:
+            raise UserError(f"{run} has other settings ({', '.join(changed)}): move it, or choose another --folder")
 
 
 def _start(job: Job, run: pathlib.Path, cores: list[int]) -> subprocess.Popen[bytes]:

@@ -42,7 +42,10 @@ def parse(args: list[str]) -> Command:
     start = saved or preset(env or TrainConfig.env)
     if variant not in VARIANTS:
         raise UserError(f"unknown variant {variant!r}: choose one of {', '.join(VARIANTS)}")
-    start = dataclasses.replace(start, awr=VARIANTS[variant](start.awr))
+    awr = VARIANTS[variant](start.awr)
+    # One that steps for longer does so with fewer environments: an iteration has as many samples as before.
+    num_envs = max(1, start.num_envs * start.awr.rollout_steps // awr.rollout_steps)
+    start = dataclasses.replace(start, awr=awr, num_envs=num_envs)
     command = cli.parse(
         Command, args, prog="python -m train.main", description=DESCRIPTION, default=Command(config=start)
     )

@@ -1,5 +1,6 @@
 """Campaigns of trainings: what is finished stays, what is stopped goes on, and what the curves say."""
 
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -9,7 +10,10 @@ import pytest
 
 from train.benchmarks import ablations, campaign, peers, plots
 from train.benchmarks.campaign import Job
+from train.console import files
 from train.console.errors import UserError
+from train.engine import config as settings
+from train.engine.command_line import parse
 
 # A stand-in for a training: it counts its starts in a file beside its folder, and writes a curve.
 TRAINER = """
@@ -64,6 +68,25 @@ def test_runs_of_another_command_are_left_alone(tmp_path: pathlib.Path, trainer:
     with pytest.raises(UserError, match="is not of this command"):
         campaign.train([Job("b", (), trainer)], folder)
     assert (folder / "b" / "mine").exists()
+
+
+def test_runs_of_other_settings_are_not_mixed_with_new_ones(tmp_path: pathlib.Path) -> None:
+    """A finished run of a variant that has changed since: the same command, but other settings than it has now."""
+    command = ("--env", "cartpole", "--variant", "rwr")
+    job, run = Job("rwr-0", command), tmp_path / "rwr-0"
+    files.write_json(tmp_path / "rwr-0.json", {"module": job.module, "args": list(command)})
+    run.mkdir()
+    files.write_json(run / "summary.json", {"finished": True})
+    (run / "metrics.jsonl").write_text("")
+    now = settings.to_dict(dataclasses.replace(parse(list(command)).config, devices=2))  # of another machine
+    files.write_json(run / "config.json", {"settings": now})
+    campaign.train([job], tmp_path)
+    now["awr"] |= {"lam": 1.0, "buffer_blocks": 1, "rollout_steps": 32, "value_updates": 20}
+    for name in ("returns", "episodes"):  # as it was when these did not exist
+        del now["awr"][name]
+    files.write_json(run / "config.json", {"settings": now})
+    with pytest.raises(UserError, match=r"rwr-0 has other settings \(.*returns td_lambda -> monte_carlo.*move it"):
+        campaign.train([job], tmp_path)
 
 
 def points(*pairs: tuple[float, float]) -> list[campaign.Point]:

@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,36 @@ print(json.dumps({"apart": apart, "moved": moved, "devices": jax.device_count()}
     assert found["devices"] == 2
     assert float(str(found["moved"])) > 1e-3
     assert float(str(found["apart"])) < 1e-6
+
+
+def test_rows_that_count_are_drawn_alike_from_both_devices() -> None:
+    """One device has 3 of the 12 valid rows, or none: its minibatches hold as many, and weigh as much."""
+    found = two_devices("""
+def ring(valid):
+    rows = replay.init(10, 4, 1, 1, discrete=False)
+    return rows.replace(rows=rows.rows.replace(valid=valid))
+def draws(valid):
+    seen = ring(valid)
+    batch = replay.read(seen, replay.draw_valid(seen, jax.random.key(0), 4000))
+    return batch.valid.sum()[None]
+mesh = jax.sharding.Mesh(np.asarray(jax.devices()), ("env",))
+shares = []
+for first, second in ((9, 3), (12, 0), (0, 0)):
+    valid = np.zeros((10, 8), bool)
+    valid[:, :4].flat[np.arange(first) * 3], valid[:, 4:].flat[np.arange(second) * 3] = True, True
+    shares.append(np.asarray(share_out(draws, mesh, (SECOND,), FIRST)(valid)).tolist())
+config = AwrConfig(gamma=0.5, rollout_steps=4, buffer_blocks=4, batch_size=16, returns="monte_carlo")
+loop = Loop(Chain(), config, 8, devices=2)
+state, metrics = loop.epoch(loop.init(0))
+print(json.dumps({"shares": shares, "finite": all(bool(jnp.isfinite(x).all()) for x in metrics.values()),
+                  "counted": float(metrics["counted_share"][0])}))
+""")
+    shares: Any = found["shares"]
+    assert shares[0][0] == 4000  # all of those of the device that has most
+    assert shares[0][1] == pytest.approx(4000 / 3, abs=5 * (4000 * 2 / 9) ** 0.5)
+    assert shares[1:] == [[4000, 0], [0, 0]]
+    assert found["finite"] is True
+    assert 0 < float(str(found["counted"])) < 1
 
 
 def test_the_state_is_shared_out_and_the_networks_are_the_same() -> None:
