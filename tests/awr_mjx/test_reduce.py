@@ -13,7 +13,7 @@ from awr_mjx.config import AwrConfig
 from awr_mjx.learner import Learner, LearnerState
 from tests.devices import on_devices, shares
 
-C, N, O, DEVICES = 4, 6, 3, 2
+C, N, SIZE, DEVICES = 4, 6, 3, 2
 CONFIG = AwrConfig(
     rollout_steps=2, buffer_blocks=2, batch_size=16, policy_hidden=(), value_hidden=(), policy_updates=2,
     value_updates=3, learn_std=True, optimizer="sgd", value_lr=0.1, policy_lr=1.0, target_kl=0.01,
@@ -22,7 +22,7 @@ CONFIG = AwrConfig(
 
 @functools.cache
 def learner() -> Learner:
-    return Learner(CONFIG, O, 2, discrete=False)
+    return Learner(CONFIG, SIZE, 2, discrete=False)
 
 
 @functools.cache
@@ -31,7 +31,7 @@ def ring() -> replay.Ring:
     rng = np.random.default_rng(0)
     valid = rng.random((C, N)) < np.repeat([0.5, 0.9], N // 2)
     rows = replay.Rows(
-        obs=jnp.asarray(rng.normal(size=(C, N, O)), jnp.float32),
+        obs=jnp.asarray(rng.normal(size=(C, N, SIZE)), jnp.float32),
         action=jnp.asarray(rng.normal(size=(C, N, 2)), jnp.float32),
         reward=jnp.asarray(np.where(valid, rng.normal(size=(C, N)), 0.0), jnp.float32),
         terminated=jnp.asarray(valid & (rng.random((C, N)) < 0.2)),
@@ -63,7 +63,7 @@ def union_of_places(keys: jax.Array) -> list[replay.Places]:
 def test_an_update_on_two_devices_is_that_of_one_with_the_union_of_their_places(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    live = jnp.asarray(np.random.default_rng(1).normal(size=(N, O)), jnp.float32)
+    live = jnp.asarray(np.random.default_rng(1).normal(size=(N, SIZE)), jnp.float32)
     state = jax.jit(learner().init)(jax.random.key(0))
     state = jax.jit(learner().observe)(state, ring().rows)
     keys = jax.random.split(jax.random.key(7), DEVICES)

@@ -12,7 +12,7 @@ from awr_mjx.config import AwrConfig
 from awr_mjx.learner import Learner
 from envs.base import State
 from tests.tasks import Chain
-from train.evaluate import make_evaluator
+from train.engine.evaluation import make_evaluator
 
 EPISODES, SIZE = 32, 5
 

@@ -12,8 +12,8 @@ from awr_mjx.config import AwrConfig
 from awr_mjx.learner import Learner, LearnerState
 from tests.devices import AXIS, on_devices
 from tests.tasks import Walk, leaves_of
-from train import loop as loop_module
-from train.loop import LAYOUT, Loop, TrainState
+from train.engine import loop as loop_module
+from train.engine.loop import LAYOUT, Loop, TrainState
 
 DEVICES, N = 2, 16
 CONFIG = AwrConfig(
