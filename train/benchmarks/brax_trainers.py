@@ -300,7 +300,7 @@ def main() -> int:
     if not 0 <= config.seed < 2**31:
         raise UserError(f"seed must be from 0 to {2**31 - 1}, not {config.seed}")
     cpu_devices = config.devices if config.devices > 0 else jax_setup.cores()
-    jax_setup.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), cpu_devices)
+    jax_setup.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), cpu_devices, reserve=True)
     _brax("brax.envs")
     env = registry.make(config.env)
     if env.discrete:
