@@ -73,7 +73,8 @@ def test_an_update_on_two_devices_is_that_of_one_with_the_union_of_their_places(
     drawn = jax.jit(union_of_places)(keys)
     assert any(not np.array_equal(x.time[..., :8], x.time[..., 8:]) for x in drawn)  # the devices' places differ
     monkeypatch.setattr(replay, "draw", lambda *_: drawn.pop(0))
-    one, expected = jax.jit(learner().update)(state, ring(), live, jax.random.key(0))
+    alone = Learner(CONFIG, SIZE, 2, discrete=False)
+    one, expected = jax.jit(alone.update)(state, ring(), live, jax.random.key(0))
     assert not drawn
 
     assert_same_on_all_devices((two, metrics), (one, expected))
