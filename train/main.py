@@ -30,8 +30,8 @@ def main() -> int:
     run = command.resume or command.run_dir or run_folder.RUNS / name
     if command.resume is None and run.exists():
         raise UserError(f"{run} exists already: go on with --resume {run}, or choose another --run_dir")
-    devices = config.devices or jax_setup.fitting_devices(config, jax_setup.cores())
-    jax_setup.start_jax(registry.calls_lapack(config.env, config.task), devices, reserve=True)
+    fitting = jax_setup.fitting_devices(config.num_envs, config.awr.batch_size, jax_setup.cores())
+    jax_setup.start_jax(registry.calls_lapack(config.env, config.task), config.devices or fitting, reserve=True)
     config = jax_setup.choose_devices(config, resumed=command.resume is not None)
     env = registry.make(config.env, config.task)
     check_task(env)

@@ -63,11 +63,11 @@ def start_jax(lapack: bool = True, cpu_devices: int = 1, reserve: bool = False) 
         jax.config.update("jax_compilation_cache_dir", str(cache))
 
 
-def fitting_devices(config: TrainConfig, there: int) -> int:
+def fitting_devices(num_envs: int, batch_size: int, there: int) -> int:
     """The most of `there` devices over which the work can be shared out evenly, none with less than a least share."""
 
     def fits(devices: int) -> bool:
-        shares = (config.num_envs, LEAST_ENVS), (config.awr.batch_size, LEAST_ROWS)
+        shares = (num_envs, LEAST_ENVS), (batch_size, LEAST_ROWS)
         return all(whole % devices == 0 and whole // devices >= least for whole, least in shares)
 
     return max(filter(fits, range(2, there + 1)), default=1)
@@ -84,4 +84,5 @@ def choose_devices(config: TrainConfig, resumed: bool = False) -> TrainConfig:
         raise UserError(f"this run has {config.devices} devices, and goes on only where there are as many, not {there}")
     if config.devices > there:
         raise UserError(f"devices is {config.devices}, but there {'is' if there == 1 else 'are'} {there}: lower it")
-    return dataclasses.replace(config, devices=config.devices or fitting_devices(config, there))
+    devices = config.devices or fitting_devices(config.num_envs, config.awr.batch_size, there)
+    return dataclasses.replace(config, devices=devices)

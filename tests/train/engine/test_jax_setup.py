@@ -77,8 +77,7 @@ def test_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_every_device_has_a_least_share(num_envs: int, batch_size: int, there: int, devices: int) -> None:
-    config = TrainConfig(num_envs=num_envs, awr=AwrConfig(batch_size=batch_size))
-    assert jax_setup.fitting_devices(config, there) == devices
+    assert jax_setup.fitting_devices(num_envs, batch_size, there) == devices
 
 
 def test_devices_are_as_many_as_asked_for_or_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
