@@ -30,15 +30,16 @@ def main() -> int:
     run = command.resume or command.run_dir or run_folder.RUNS / name
     if command.resume is None and run.exists():
         raise UserError(f"{run} exists already: go on with --resume {run}, or choose another --run_dir")
-    jax_setup.start_jax(registry.calls_lapack(config.env, config.task), config.devices or jax_setup.cores())
-    config = jax_setup.choose_devices(config)
+    fitting = jax_setup.fitting_devices(config.num_envs, config.awr.batch_size, jax_setup.cores())
+    jax_setup.start_jax(registry.calls_lapack(config.env, config.task), config.devices or fitting, reserve=True)
+    config = jax_setup.choose_devices(config, resumed=command.resume is not None)
     env = registry.make(config.env, config.task)
     check_task(env)
     if problems := config.awr.problems(env.episode_length):
         raise UserError(problems[0])
     loop = Loop(env, config.awr, config.num_envs, config.epoch_iterations, config.devices)
     template = loop.template()
-    plan = memory.plan(template, config.checkpoint_ring)
+    plan = memory.plan(template, config.checkpoint_ring, loop.mesh.devices.tolist())
     if command.resume:
         done, state, warnings = checkpointing.restore(run, template)
         errors.warn(warnings)
@@ -57,8 +58,8 @@ def main() -> int:
         begun = time.monotonic()
         epoch = loop.epoch.lower(template).compile()
         usage = epoch.memory_analysis()
-        workspace = usage.temp_size_in_bytes if usage else 0
-        memory.refuse(plan.needed + workspace, plan.free)
+        workspace = plan.in_all(usage.temp_size_in_bytes if usage else 0)
+        plan.refuse(workspace)
         seconds = time.monotonic() - begun
         screen.say(f"compiled in {seconds:.1f} s; an iteration works in {memory.human(workspace)} more")
         if not command.resume:

@@ -86,7 +86,7 @@ class BraxConfig:
     eval_seconds: float = 30.0
     """Seconds of training between two evaluations."""
     devices: int = 0
-    """Devices that share the environments evenly; 0: all there are. On CPUs each core is one."""
+    """Devices that share the environments evenly; 0: as many as training would take. On CPUs each core is one."""
 
 
 def hyper_parameters(algorithm: str, env: str, like: str | None = None) -> dict[str, Any]:
@@ -300,7 +300,7 @@ def main() -> int:
     if not 0 <= config.seed < 2**31:
         raise UserError(f"seed must be from 0 to {2**31 - 1}, not {config.seed}")
     cpu_devices = config.devices if config.devices > 0 else jax_setup.cores()
-    jax_setup.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), cpu_devices)
+    jax_setup.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), cpu_devices, reserve=True)
     _brax("brax.envs")
     env = registry.make(config.env)
     if env.discrete:
@@ -310,7 +310,8 @@ def main() -> int:
     even = [n for n in range(1, jax.device_count() + 1) if hyper["num_envs"] % n == 0]
     if config.devices and config.devices not in even:
         raise UserError(f"devices can be {', '.join(map(str, even))} here, not {config.devices}")
-    config = dataclasses.replace(config, devices=config.devices or even[-1])
+    fitting = jax_setup.fitting_devices(hyper["num_envs"], hyper["batch_size"], jax.device_count())
+    config = dataclasses.replace(config, devices=config.devices or fitting)
     try:
         config.run_dir.mkdir(parents=True)
     except OSError as error:

@@ -38,7 +38,7 @@ class BenchmarkConfig:
     num_envs: tuple[int, ...] = (4096,)
     """Numbers of environments to measure, each for itself."""
     devices: int = 0
-    """Devices that share the environments evenly; 0: all there are. On CPUs each core is one."""
+    """Devices that share the work evenly; 0: as many as training would take. On CPUs each core is one."""
     repeats: int = 5
     """Turns; the median counts."""
     samples: int = 0
@@ -155,7 +155,8 @@ def main(args: list[str]) -> int:
         raise UserError("num_envs and repeats must be positive numbers")
     if config.samples < 0 or any(config.samples % count for count in config.num_envs):
         raise UserError(f"samples must be a multiple of every number of environments, not {config.samples}")
-    jax_setup.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), config.devices or jax_setup.cores())
+    lapack, devices = registry.calls_lapack(config.env, registry.TaskOptions()), config.devices or jax_setup.cores()
+    jax_setup.start_jax(lapack, devices, reserve=True)
     env = registry.make(config.env)
     awr = preset(config.env).awr
     results = []

@@ -134,7 +134,7 @@ def main(args: list[str]) -> int:
     counts = [int(part) if part.strip().isdigit() else 0 for part in config.num_envs.split(",")]
     if min(*counts, config.steps, config.repeats) <= 0:
         raise UserError("num_envs (such as 512,1024), steps and repeats must be positive numbers")
-    jax_setup.start_jax()
+    jax_setup.start_jax(reserve=True)
     results = []
     for name in config.env.split(","):
         for count in counts:

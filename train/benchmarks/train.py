@@ -118,7 +118,8 @@ def main(args: list[str]) -> int:
     show(config, returns, found)
     result = {"env": config.env, "settings": config.set, "runs": found, "curves": curves}
     if config.phases:
-        jax_setup.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), jax_setup.cores())
+        lapack = registry.calls_lapack(config.env, registry.TaskOptions())
+        jax_setup.start_jax(lapack, jax_setup.cores(), reserve=True)
         measured = loop.measure(env, cli_settings(config), 5)
         loop.show([measured])
         result["phases"] = measured

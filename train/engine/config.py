@@ -30,7 +30,7 @@ class TrainConfig:
     seed: int = 0
     """Everything random in a run follows from this."""
     devices: int = 0
-    """Devices that share the environments evenly; 0: all there are. On CPUs each core is one."""
+    """Devices that share the work evenly; 0: all that get 32 envs and 64 batch rows. On CPUs each core is one."""
     epoch_iterations: int = 1
     """Iterations that run on the device between two looks from the host. More is faster for quick tasks."""
 

@@ -47,7 +47,7 @@ def make_evaluator(env: Env, learner: Learner, episodes: int, mesh: jax.sharding
     def evaluate(policy: Any, stats: Normalizer, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         keys = jax.random.split(key, episodes)
         if mesh:  # the devices play equally many; what is too many is not counted
-            keys = jnp.concatenate([keys, keys[: -episodes % mesh.size]])
+            keys = keys[jnp.arange(-(-episodes // mesh.size) * mesh.size) % episodes]
         return jax.tree.map(lambda x: x[:episodes], program(policy, stats, keys))
 
     return evaluate

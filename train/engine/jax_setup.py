@@ -3,10 +3,12 @@
 import dataclasses
 import os
 import pathlib
+import re
 
 import jax
 
 from train.console.errors import UserError
+from train.engine import container
 from train.engine.config import TrainConfig
 
 # For XLA on CPUs; accelerators do not notice them. The figures are in docs/decisions.md.
@@ -18,15 +20,17 @@ CPU_FLAGS = {
 }
 
 
-FEW_CORES = 8  # a program has been seen to hang on 2
+FEW_THREADS = 8  # for each device; a program has been seen to hang on 2
+LEAST_ENVS, LEAST_ROWS = 32, 64  # of the environments and of a minibatch, for each device (docs/decisions.md)
 
 
 def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """CPU cores that this process may use, as its affinity and its container say."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(there, container.cores() or there)
 
 
-def start_jax(lapack: bool = True, cpu_devices: int = 1) -> None:
+def start_jax(lapack: bool = True, cpu_devices: int = 1, reserve: bool = False) -> None:
     """Sets JAX up for a program; must come before its first computation. CPUs show up as `cpu_devices` devices.
 
     Compiled programs are kept on the disk between processes, unless the user has chosen a place for them already.
@@ -34,13 +38,21 @@ def start_jax(lapack: bool = True, cpu_devices: int = 1) -> None:
     Matrix products are of full float32, unless the user has set `jax_default_matmul_precision`: by default GPUs since
     Ampere round their factors to TF32's 10 bits, which is too coarse for physics (docs/decisions.md).
 
-    Where `lapack` may be called and cores are few, XLA gets one thread, unless the user has set `PJRT_NPROC`. On CPUs
-    it splits a batch of factorisations among its threads and waits for the parts. When as many of them wait as there
-    are threads, all wait for ever (docs/decisions.md). A lone thread does the parts itself.
+    Where `lapack` may be called and there are few cores for each device, XLA gets one thread, unless the user has set
+    `PJRT_NPROC`. On CPUs it splits a batch of factorisations among its threads, which all devices share, and waits for
+    the parts. When as many of them wait as there are threads, all wait for ever (docs/decisions.md). A lone thread does
+    the parts itself.
+
+    Trainings `reserve` most of an accelerator's memory at once. Other programs take what they need, so that they can
+    run beside a training; `XLA_PYTHON_CLIENT_PREALLOCATE` chooses otherwise.
     """
-    if lapack and cores() < FEW_CORES:
-        os.environ.setdefault("PJRT_NPROC", "1")
+    if not reserve:
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     flags = os.environ.get("XLA_FLAGS", "")
+    chosen_devices = re.findall(r"xla_force_host_platform_device_count=(\d+)", flags)
+    devices = int(chosen_devices[-1]) if chosen_devices else cpu_devices
+    if lapack and cores() < FEW_THREADS * devices:
+        os.environ.setdefault("PJRT_NPROC", "1")
     wanted = CPU_FLAGS | {"xla_force_host_platform_device_count": str(cpu_devices)}
     chosen = [f"--{name}={value}" for name, value in wanted.items() if name not in flags]
     os.environ["XLA_FLAGS"] = " ".join([*flags.split(), *chosen])
@@ -51,16 +63,26 @@ def start_jax(lapack: bool = True, cpu_devices: int = 1) -> None:
         jax.config.update("jax_compilation_cache_dir", str(cache))
 
 
-def choose_devices(config: TrainConfig) -> TrainConfig:
-    """The settings with `devices` as a number that is here: all of them, or as many as divide the work evenly.
+def fitting_devices(num_envs: int, batch_size: int, there: int) -> int:
+    """The most of `there` devices over which the work can be shared out evenly, none with less than a least share."""
+
+    def fits(devices: int) -> bool:
+        shares = (num_envs, LEAST_ENVS), (batch_size, LEAST_ROWS)
+        return all(whole % devices == 0 and whole // devices >= least for whole, least in shares)
+
+    return max(filter(fits, range(2, there + 1)), default=1)
+
+
+def choose_devices(config: TrainConfig, resumed: bool = False) -> TrainConfig:
+    """The settings with `devices` as a number that is here: as many as fit (`fitting_devices`), if none was asked for.
 
     Raises:
       UserError: if more are asked for than there are.
     """
     there = jax.device_count()
+    if config.devices > there and resumed:
+        raise UserError(f"this run has {config.devices} devices, and goes on only where there are as many, not {there}")
     if config.devices > there:
-        raise UserError(
-            f"devices is {config.devices}, but there are {there}: lower it; a resumed run needs as many as it had"
-        )
-    even = (n for n in range(there, 0, -1) if config.num_envs % n == 0 == config.awr.batch_size % n)
-    return dataclasses.replace(config, devices=config.devices or next(even))
+        raise UserError(f"devices is {config.devices}, but there {'is' if there == 1 else 'are'} {there}: lower it")
+    devices = config.devices or fitting_devices(config.num_envs, config.awr.batch_size, there)
+    return dataclasses.replace(config, devices=devices)

@@ -1,18 +1,21 @@
 """Does it fit? The memory plan, printed before anything is compiled."""
 
 import dataclasses
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import psutil
 
 from train.console.errors import UserError
+from train.engine import container
 from train.engine.loop import TrainState
 
 
-def size_of(tree: Any) -> int:
-    """Bytes of all arrays, or abstract arrays, in a tree of leaves of any shape [...]."""
-    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
+def held(tree: Any) -> int:
+    """Bytes that each device holds of a tree of (abstract) arrays: its share, or all of what is not shared out."""
+    return sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
 def human(size: float) -> str:
@@ -24,55 +27,78 @@ def human(size: float) -> str:
     return f"{size:.1f} TB"
 
 
-def available() -> int:
-    """Bytes of memory free on the accelerator, or on the host where that is the CPU."""
-    device = jax.devices()[0]
+def host_memory() -> int:
+    """Bytes of memory free on the host, and in this process's container if it is in one."""
+    there = int(psutil.virtual_memory().available)
+    limit = container.free_memory()
+    return there if limit is None else min(there, limit)
+
+
+def available(device: jax.Device) -> int:
+    """Bytes of memory free on an accelerator, or on the host where `device` is a CPU."""
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
         return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
-    return int(psutil.virtual_memory().available)
+    return host_memory()
 
 
 @dataclasses.dataclass(frozen=True)
 class MemoryPlan:
-    """Sizes in bytes of what a run keeps on the device."""
+    """Sizes in bytes of what a run keeps in one memory: an accelerator's, or that of the host for all of its devices.
+
+    Attributes:
+      devices: how many devices the run has.
+      together: how many of them share that memory.
+    """
 
     ring: int
     environments: int
     learner: int
     snapshot: int
     free: int
+    devices: int
+    together: int
 
     @property
     def needed(self) -> int:
         """What is needed at least; the physics' own workspace is known only after compiling."""
         return self.ring + self.environments + self.learner + self.snapshot
 
+    def in_all(self, size: int) -> int:
+        """Bytes in one memory of what takes `size` bytes on each device, such as a program's workspace."""
+        return size * self.together
+
+    def refuse(self, workspace: int = 0) -> None:
+        """Raises UserError with advice if the plan and `workspace` bytes more do not fit."""
+        needed = self.needed + workspace
+        if needed > self.free:
+            raise UserError(
+                f"this run needs {human(needed)} of memory and {human(self.free)} are free{self._where}: lower "
+                "--num_envs, --buffer_blocks or --rollout_steps, or set --checkpoint_ring false"
+            )
+
+    @property
+    def _where(self) -> str:
+        return f" on each of {self.devices} devices" if self.together < self.devices else ""
+
     def __str__(self) -> str:
         return (
             f"ring {human(self.ring)}, environments {human(self.environments)}, networks and optimisers "
             f"{human(self.learner)}, copy while saving {human(self.snapshot)}: {human(self.needed)} of "
-            f"{human(self.free)} free"
+            f"{human(self.free)} free{self._where}"
         )
 
 
-def plan(state: TrainState, checkpoint_ring: bool) -> MemoryPlan:
-    """The plan for an (abstract) training state.
+def plan(state: TrainState, checkpoint_ring: bool, devices: Sequence[jax.Device]) -> MemoryPlan:
+    """The plan for an (abstract) training state that lies on `devices`.
 
     Raises:
       UserError: if it cannot fit, with what to lower.
     """
-    ring, environments, learner = size_of(state.ring), size_of(state.env), size_of(state.learner)
+    together = len(devices) if devices[0].platform == "cpu" else 1
+    ring, environments, learner = (held(part) * together for part in (state.ring, state.env, state.learner))
     snapshot = environments + learner + (ring if checkpoint_ring else 0)
-    found = MemoryPlan(ring, environments, learner, snapshot, available())
-    refuse(found.needed, found.free)
+    free = min(available(device) for device in devices)
+    found = MemoryPlan(ring, environments, learner, snapshot, free, len(devices), together)
+    found.refuse()
     return found
-
-
-def refuse(needed: int, free: int) -> None:
-    """Raises UserError with advice if `needed` bytes do not fit into `free`."""
-    if needed > free:
-        raise UserError(
-            f"this run needs {human(needed)} of memory and {human(free)} are free: lower --num_envs, --buffer_blocks "
-            "or --rollout_steps, or set --checkpoint_ring false"
-        )

@@ -12,20 +12,27 @@ import pytest
 PROGRAM = """
 import json, sys
 from train.engine.jax_setup import start_jax
-start_jax(False, 2)
+start_jax(False, {devices})
 import jax, jax.numpy as jnp, numpy as np
 from awr_mjx import losses, normalizer, reduce, replay
 from awr_mjx.config import AwrConfig
 from awr_mjx.learner import Learner, regress
+from train.engine import memory
 from train.engine.loop import FIRST, LAYOUT, SAME, SECOND, Loop, share_out
 from tests.tasks import Chain
 """
 
 
-def two_devices(code: str) -> dict[str, object]:
+def two_devices(code: str) -> dict[str, Any]:
     """What `code` prints as JSON in a process whose CPU is two devices."""
+    return on_devices(2, code)
+
+
+def on_devices(devices: int, code: str) -> dict[str, Any]:
+    """The same with that many devices."""
     env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    done = subprocess.run([sys.executable, "-c", PROGRAM + code], capture_output=True, text=True, env=env, check=False)
+    program = PROGRAM.format(devices=devices) + code
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return dict(json.loads(done.stdout))
 
@@ -60,8 +67,8 @@ moved = max(float(jnp.abs(a - b).max()) for a, b in zip(jax.tree.leaves(one[0]),
 print(json.dumps({"apart": apart, "moved": moved, "devices": jax.device_count()}))
 """)
     assert found["devices"] == 2
-    assert float(str(found["moved"])) > 1e-3
-    assert float(str(found["apart"])) < 1e-6
+    assert found["moved"] > 1e-3
+    assert found["apart"] < 1e-6
 
 
 def test_rows_that_count_are_drawn_alike_from_both_devices() -> None:
@@ -115,7 +122,8 @@ print(json.dumps({
     "counted": int(ring.valid.sum()), "shares": [list(x.shape) for x in parts(ring.reward)],
     "alike": bool(np.array_equal(*parts(ring.action))),
     "placed": all(x.sharding == y.sharding for x, y in zip(jax.tree.leaves(state), jax.tree.leaves(template))),
-    "compiled": times,
+    "compiled": times, "planned": memory.held(template),
+    "taken": loop.epoch.lower(template).compile().memory_analysis().argument_size_in_bytes,
 }))
 """)
     assert found["same"] is True
@@ -125,6 +133,24 @@ print(json.dumps({
     assert found["alike"] is False  # each device draws its own actions
     assert found["placed"] is True
     assert found["compiled"] == 1
+    assert found["planned"] == found["taken"]  # by each device
+
+
+FEW_EPISODES = """
+from train.engine.evaluation import make_evaluator
+learner = Learner(AwrConfig(policy_hidden=(), value_hidden=()), 4, 2, discrete=False)
+state, task, key = jax.jit(learner.init)(jax.random.key(0)), Chain(), jax.random.key(1)
+mesh = jax.sharding.Mesh(np.asarray(jax.devices()), ("env",))
+play = lambda *where: [x.tolist() for x in make_evaluator(task, learner, *where)(state.policy, state.normalizer, key)]
+print(json.dumps({count: [play(count), play(count, mesh)] for count in (1, 7)}))
+"""
+
+
+def test_episodes_are_shared_out_however_few_they_are() -> None:
+    """The same episodes as on one device: a fifth of the devices' number, and no multiple of it."""
+    found = on_devices(5, FEW_EPISODES)
+    assert {count: len(one[1]) for count, (one, _) in found.items()} == {"1": 1, "7": 7}
+    assert all(one == shared for one, shared in found.values())
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,8 @@
-"""How JAX is set up: no threads that wait for each other in batched LAPACK, and products in full float32."""
+"""How JAX is set up: threads, devices, memory, and products in full float32."""
 
+import dataclasses
 import os
 import re
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -12,29 +11,96 @@ import pytest
 from awr_mjx.config import AwrConfig
 from envs import registry
 from envs.base import Env
+from train.console.errors import UserError
+from train.engine import container, jax_setup
+from train.engine.config import TrainConfig
 from train.engine.loop import Loop
 
-START = """
-import os
-os.sched_getaffinity = lambda _: set(range({cores}))
-from train.engine.jax_setup import start_jax
-start_jax({lapack})
-print(os.environ.get("PJRT_NPROC"))
-"""
+
+class Environment(dict[str, str]):
+    """Stands for `os.environ`, so that nothing of this process changes."""
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Environment:
+    found = Environment()
+    monkeypatch.setattr(os, "environ", found)
+    return found
 
 
 @pytest.mark.parametrize(
-    ("cores", "lapack", "chosen", "threads"),
-    [(2, True, None, "1"), (2, False, None, "None"), (64, True, None, "None"), (2, True, "4", "4")],
+    ("cores", "devices", "lapack", "given", "threads"),
+    [
+        (2, 1, True, {}, "1"),
+        (2, 1, False, {}, None),
+        (64, 1, True, {}, None),
+        (64, 8, True, {}, None),
+        (64, 9, True, {}, "1"),  # fewer than 8 threads for each device
+        (64, 64, True, {}, "1"),
+        (64, 64, False, {}, None),
+        (64, 1, True, {"XLA_FLAGS": "--xla_force_host_platform_device_count=16"}, "1"),
+        (2, 1, True, {"PJRT_NPROC": "4"}, "4"),
+    ],
 )
 def test_one_thread_where_few_could_wait_for_each_other(
-    cores: int, lapack: bool, chosen: str | None, threads: str
+    monkeypatch: pytest.MonkeyPatch,
+    environment: Environment,
+    cores: int,
+    devices: int,
+    lapack: bool,
+    given: dict[str, str],
+    threads: str | None,
 ) -> None:
-    env = {name: value for name, value in os.environ.items() if name != "PJRT_NPROC"}
-    env |= {"PJRT_NPROC": chosen} if chosen else {}
-    code = START.format(cores=cores, lapack=lapack)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
-    assert done.stdout.split() == [threads]
+    environment.update(given)
+    monkeypatch.setattr(jax_setup, "cores", lambda: cores)
+    jax_setup.start_jax(lapack, devices)
+    assert environment.get("PJRT_NPROC") == threads
+
+
+def test_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    for limit, found in ((None, 64), (2, 2), (100, 64)):
+        monkeypatch.setattr(container, "cores", lambda limit=limit: limit)
+        assert jax_setup.cores() == found
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "batch_size", "there", "devices"),
+    [
+        (2048, 4096, 2, 2),
+        (2048, 4096, 64, 64),
+        (64, 256, 64, 2),  # 32 environments each, not one
+        (1024, 256, 64, 4),  # 64 rows of a minibatch each, not four
+        (96, 4096, 4, 2),  # 4096 is no multiple of 3
+        (16, 64, 16, 1),
+        (1, 1, 16, 1),
+    ],
+)
+def test_every_device_has_a_least_share(num_envs: int, batch_size: int, there: int, devices: int) -> None:
+    assert jax_setup.fitting_devices(num_envs, batch_size, there) == devices
+
+
+def test_devices_are_as_many_as_asked_for_or_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "device_count", lambda: 16)
+    small = TrainConfig(num_envs=32, awr=AwrConfig(batch_size=32))
+    assert jax_setup.choose_devices(small).devices == 1
+    assert jax_setup.choose_devices(dataclasses.replace(small, devices=16)).devices == 16
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    with pytest.raises(UserError, match="devices is 2, but there is 1: lower it"):
+        jax_setup.choose_devices(dataclasses.replace(small, devices=2))
+    with pytest.raises(UserError, match="goes on only where there are as many, not 1"):
+        jax_setup.choose_devices(dataclasses.replace(small, devices=2), resumed=True)
+
+
+@pytest.mark.parametrize("given", [None, "true"])
+def test_an_accelerators_memory_is_reserved_by_trainings_alone(environment: Environment, given: str | None) -> None:
+    """Else what is played beside a training finds nothing left, or leaves nothing to a training that starts."""
+    if given:
+        environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = given
+    jax_setup.start_jax(reserve=True)
+    assert environment.get("XLA_PYTHON_CLIENT_PREALLOCATE") == given
+    jax_setup.start_jax()
+    assert environment["XLA_PYTHON_CLIENT_PREALLOCATE"] == (given or "false")
 
 
 def programs(env: Env) -> str:

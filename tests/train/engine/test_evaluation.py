@@ -1,0 +1,83 @@
+"""Episodes of which every return is known in closed form."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from awr_mjx.config import AwrConfig
+from awr_mjx.learner import Learner
+from envs.base import State
+from tests.tasks import Chain
+from train.engine.evaluation import make_evaluator
+
+EPISODES, SIZE = 32, 5
+
+
+@functools.cache
+def learner() -> Learner:
+    return Learner(AwrConfig(policy_hidden=(), value_hidden=()), SIZE, 2, discrete=False)
+
+
+def play(task: Any, of: Learner | None = None, episodes: int = EPISODES) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Places [E] where the episodes start, their returns and lengths."""
+    of = of or learner()
+    state, key = jax.jit(of.init)(jax.random.key(0)), jax.random.key(1)
+    starts = jax.vmap(task.reset)(jax.random.split(key, episodes)).data
+    evaluate = make_evaluator(task, of, episodes)
+    returns, lengths = evaluate(state.policy, state.normalizer, key)
+    assert (returns.dtype, lengths.dtype) == (jnp.float32, jnp.int32)
+    return np.asarray(starts), np.asarray(returns), np.asarray(lengths)
+
+
+def test_nothing_counts_after_an_episodes_end() -> None:
+    """A chain pays 1 where it fails, and would pay again every 5 steps: episodes that are over wait for the others."""
+    starts, returns, lengths = play(Chain(SIZE, "failure"))
+    assert set(starts) == set(range(SIZE))
+    np.testing.assert_array_equal(returns, 1.0)
+    np.testing.assert_array_equal(lengths, SIZE - starts)
+
+
+@pytest.mark.parametrize("limit", [1, 4, 13])
+def test_the_time_limit_ends_every_episode(limit: int) -> None:
+    starts, returns, lengths = play(Chain(SIZE, "never", episode_length=limit))
+    np.testing.assert_array_equal(lengths, limit)
+    np.testing.assert_array_equal(returns, (starts + limit) // SIZE)  # a reward each time that it goes round
+
+
+class Breaks(Chain):
+    """Pays 1 in every step; the last place breaks it, for one step, with a reward that is not finite."""
+
+    def step(self, state: State, action: jax.Array) -> State:
+        after = super().step(state, action)
+        reward = jnp.where(after.reward > 0, jnp.inf, 1.0)
+        return after.replace(reward=reward)  # type: ignore[attr-defined, no-any-return]
+
+
+def test_a_number_that_is_not_finite_ends_an_episode_with_what_it_had() -> None:
+    starts, returns, _ = play(Breaks(SIZE, "never", episode_length=20))
+    np.testing.assert_array_equal(returns, SIZE - 1 - starts)
+
+
+class Asks(Chain):
+    """Pays what the action is, so that a return tells which actions were taken."""
+
+    def step(self, state: State, action: jax.Array) -> State:
+        return super().step(state, action).replace(reward=action[0])  # type: ignore[attr-defined, no-any-return]
+
+
+def test_it_plays_the_mode_action_for_normalised_observations() -> None:
+    # a_0 = w . (s - 1) / 2, where s is one-hot: (w_s - sum w) / 2.
+    of, w = learner(), np.arange(1.0, SIZE + 1)
+    state, key = jax.jit(of.init)(jax.random.key(0)), jax.random.key(1)
+    kernel = jnp.asarray(np.stack([w, 0 * w], axis=1), jnp.float32)
+    policy = {"net": {"out": {"kernel": kernel, "bias": jnp.zeros(2)}}}
+    stats = state.normalizer.replace(mean=jnp.ones(SIZE), variance=jnp.full(SIZE, 4.0))  # type: ignore[attr-defined]
+    task = Asks(SIZE, "never", episode_length=3)
+    returns, _ = make_evaluator(task, of, EPISODES)(policy, stats, key)
+    starts = np.asarray(jax.vmap(task.reset)(jax.random.split(key, EPISODES)).data)
+    places = (starts[:, None] + np.arange(3)) % SIZE
+    np.testing.assert_allclose(returns, ((w[places] - w.sum()) / 2).sum(1), rtol=1e-5)
