@@ -10,7 +10,7 @@ from envs.vector import check_task
 from train.console import cli, errors
 from train.console.errors import UserError, run_program
 from train.console.tasks import show_tasks
-from train.engine import checkpointing, jax_setup, memory, run_folder
+from train.engine import jax_setup, memory, restoring, run_folder
 from train.engine.command_line import parse
 from train.engine.loop import Loop
 from train.engine.metrics_log import Screen
@@ -38,7 +38,7 @@ def main() -> int:
     template = loop.template()
     plan = memory.plan(template, config.checkpoint_ring)
     if command.resume:
-        done, state, warnings = checkpointing.restore(run, template)
+        done, state, warnings = restoring.restore(run, template)
         errors.warn(warnings)
         if done >= config.num_steps:
             raise UserError(

@@ -24,7 +24,7 @@ from rich.console import Console
 
 from train.console import files
 from train.console.errors import UserError
-from train.engine import checkpointing, jax_setup
+from train.engine import jax_setup, restoring
 
 Point = dict[str, float]
 
@@ -63,7 +63,7 @@ def _start(job: Job, run: pathlib.Path, cores: list[int]) -> subprocess.Popen[by
     """Starts a job on some CPU cores, or goes on with it where it has a checkpoint; its output is in `run`.log."""
     files.write_json(_note(run), _command(job))
     place = ["--run_dir", str(run)]
-    if checkpointing.steps(run):
+    if restoring.steps(run):
         place = ["--resume", str(run)]
     elif run.exists():
         shutil.rmtree(run)

@@ -11,7 +11,7 @@ import numpy as np
 
 from train.console import files
 from train.console.errors import UserError
-from train.engine import checkpointing
+from train.engine import checkpointing, restoring
 from train.engine import config as settings
 from train.engine.config import TrainConfig
 from train.engine.evaluation import make_evaluator
@@ -177,7 +177,7 @@ class Training:
         if problem:
             self._warn_save(problem)
         self.log.close()
-        found = checkpointing.steps(self.run)
+        found = restoring.steps(self.run)
         summary = {
             "env": self.config.env,
             "finished": self._share() >= 1,
