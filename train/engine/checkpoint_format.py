@@ -60,15 +60,18 @@ def described(items: dict[str, Any]) -> dict[str, tuple[list[Any], Any]]:
 
 
 def storable(tree: Any) -> Any:
-    """`tree` with a stand-in for every array without elements, such as Brax's states have: Orbax refuses those."""
-    return jax.tree.map(lambda x: _like(x, (1,)) if x.size == 0 else x, tree)
+    """`tree` with a stand-in for every array without elements, such as Brax's states have: Orbax refuses those.
+
+    Stand-ins have shape (1,) and lie on one device, because one element cannot be shared out as the array was.
+    """
+    return jax.tree.map(lambda x: _stand_in(x) if x.size == 0 else x, tree)
 
 
-def _like(leaf: Any, shape: tuple[int, ...]) -> Any:
-    """Zeros of another shape, or the description of such an array if `leaf` is one."""
+def _stand_in(leaf: Any) -> Any:
+    """A zero, or the description of one if `leaf` is a description."""
     if isinstance(leaf, jax.ShapeDtypeStruct):
-        return jax.ShapeDtypeStruct(shape, leaf.dtype, sharding=leaf.sharding)
-    return jnp.zeros(shape, leaf.dtype)
+        return jax.ShapeDtypeStruct((1,), leaf.dtype, sharding=jax.sharding.SingleDeviceSharding(jax.devices()[0]))
+    return jnp.zeros(1, leaf.dtype)
 
 
 def checksum(leaf: jax.Array) -> int:

@@ -65,7 +65,7 @@ class Checkpoints:
         if problem:
             self._sweep()
         items = items_of(state)
-        if not self.with_ring:
+        if not self.with_ring or env_steps == 0:  # at the start it is empty
             del items["ring"]
         items = self._copy(items)
         meta: dict[str, Any] = {"format": FORMAT, "env_steps": env_steps, "mode_return": mode_return}

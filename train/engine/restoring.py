@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import shlex
 from typing import Any
 
 import jax
@@ -55,10 +56,12 @@ def _meta(run: pathlib.Path, step: int) -> dict[str, Any]:
 
 
 def _restore(run: pathlib.Path, step: int, want: dict[str, Any]) -> dict[str, Any]:
-    """The items of `want` (abstract trees) from one checkpoint, checked leaf by leaf."""
-    meta = _meta(run, step)
+    """The items of `want` (abstract trees) from one checkpoint, checked leaf by leaf; without a ring if it has none."""
+    place, meta = folder(run) / str(step), _meta(run, step)
     if meta.get("format") != FORMAT:
-        raise Mismatch(f"the checkpoint {folder(run) / str(step)} is of another version of this program")
+        raise Mismatch(f"the checkpoint {place} is of another version of this program")
+    if not any(name.startswith("['ring']") for name in meta["leaves"]):
+        want = {name: tree for name, tree in want.items() if name != "ring"}
     saved = {name: kind for name, kind in meta["leaves"].items() if any(name.startswith(f"['{w}']") for w in want)}
     wanted = {name: kind for name, (kind, _) in described(want).items()}
     for name in [*wanted, *saved]:
@@ -66,7 +69,7 @@ def _restore(run: pathlib.Path, step: int, want: dict[str, Any]) -> dict[str, An
         if there is None or asked is None or there[:2] != asked:
             show = lambda kind: "missing" if kind is None else f"{kind[0]}{kind[1]}"  # noqa: E731
             raise Mismatch(
-                f"the checkpoint {folder(run) / str(step)} is of another task or network size: "
+                f"the checkpoint {place} is of another task or network size: "
                 f"{name} is {show(there)} there and {show(asked)} here"
             )
     # Arrays go where the template has them, not to the device that saved them, which may not exist here.
@@ -76,8 +79,8 @@ def _restore(run: pathlib.Path, step: int, want: dict[str, Any]) -> dict[str, An
         got = {}
         for name, tree in want.items():
             with ocp.StandardCheckpointer() as reader:
-                stored = reader.restore(folder(run) / str(step) / name, storable(tree))
-            got[name] = jax.tree.map(lambda x, y: jnp.zeros(x.shape, x.dtype) if x.size == 0 else y, tree, stored)
+                stored = reader.restore(place / name, storable(tree))
+            got[name] = jax.tree.map(lambda x, y: _zeros(x) if x.size == 0 else y, tree, stored)
     except Exception as error:
         raise Damaged(reason(error)) from error
     for name, (_, leaf) in described(got).items():
@@ -86,28 +89,34 @@ def _restore(run: pathlib.Path, step: int, want: dict[str, Any]) -> dict[str, An
     return got
 
 
+def _zeros(described: Any) -> jax.Array:
+    return jnp.zeros(described.shape, described.dtype, device=described.sharding)
+
+
 def _newest_sound(run: pathlib.Path, want: dict[str, Any], step: int | None) -> tuple[int, dict[str, Any], list[str]]:
-    """Step, items and warnings of the newest checkpoint that is whole, or of `step` alone if it is given."""
+    """Step, items and warnings of the newest checkpoint that is whole, or of `step` alone if it is given.
+
+    A training may save and remove checkpoints meanwhile, so they are listed anew after each that cannot be read; what
+    is older than the one that is found then was removed, not damaged.
+    """
     quiet()
-    candidates = steps(run)
-    if not candidates:
-        raise UserError(f"{run} has no checkpoint yet: train anew in another --run_dir")
-    if step is not None:
-        if step not in candidates:
-            raise UserError(f"{run} has no checkpoint {step}; it has {', '.join(map(str, candidates))}")
-        candidates = [step]
-    warnings: list[str] = []
-    for candidate in reversed(candidates):
+    damaged: dict[int, str] = {}
+    while True:
+        there = steps(run)
+        if not there:
+            again = shlex.join(["python", "-m", "train.main", "--resume", str(run)])
+            raise UserError(f"{run} has no checkpoint yet: {again} trains it")
+        if step is not None and step not in there:
+            raise UserError(f"{run} has no checkpoint {step}; it has {', '.join(map(str, there))}")
+        left = [one for one in (there if step is None else [step]) if one not in damaged]
+        if not left:
+            raise UserError(f"no sound checkpoint in {run}: " + "; ".join(damaged.values()))
         try:
-            return candidate, _restore(run, candidate, want), warnings
+            items = _restore(run, left[-1], want)
         except Damaged as damage:
-            warnings.append(f"checkpoint {candidate} is damaged ({damage})")
-    raise UserError(f"no sound checkpoint in {run}: " + "; ".join(warnings))
-
-
-def _has_ring(run: pathlib.Path) -> bool:
-    """Whether the newest readable checkpoint of the run holds the ring."""
-    return any((folder(run) / str(step) / "ring").is_dir() for step in steps(run)[-1:])
+            damaged[left[-1]] = f"checkpoint {left[-1]} is damaged ({damage})"
+        else:
+            return left[-1], items, [words for one, words in damaged.items() if one > left[-1]]
 
 
 def restore(run: pathlib.Path, template: TrainState) -> tuple[int, TrainState, list[str]]:
@@ -123,13 +132,11 @@ def restore(run: pathlib.Path, template: TrainState) -> tuple[int, TrainState, l
     Raises:
       UserError: if there is no checkpoint, none is sound, or it is of another task or network size.
     """
-    want = items_of(template)
-    if not _has_ring(run):
-        del want["ring"]
-    step, items, warnings = _newest_sound(run, want, None)
+    step, items, warnings = _newest_sound(run, items_of(template), None)
     if "ring" not in items:
-        items["ring"] = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype, device=x.sharding), template.ring)
-        warnings.append("the checkpoint was saved without its replay ring, so this resume is not exact")
+        items["ring"] = jax.tree.map(_zeros, template.ring)
+        if step > 0:  # it was empty at the start
+            warnings.append("the checkpoint was saved without its replay ring, so this resume is not exact")
     return step, state_of(items), warnings
 
 
