@@ -51,16 +51,21 @@ def start_jax(lapack: bool = True, cpu_devices: int = 1) -> None:
         jax.config.update("jax_compilation_cache_dir", str(cache))
 
 
-def choose_devices(config: TrainConfig) -> TrainConfig:
+def choose_devices(config: TrainConfig, resumed: bool = False) -> TrainConfig:
     """The settings with `devices` as a number that is here: all of them, or as many as divide the work evenly.
 
     Raises:
-      UserError: if more are asked for than there are.
+      UserError: if more are asked for than there are, or than a run that is `resumed` was begun on.
     """
-    there = jax.device_count()
-    if config.devices > there:
+    there, wanted = jax.device_count(), config.devices
+    if wanted > there and resumed:
+        cpu = jax.devices()[0].platform == "cpu"
+        how = f"XLA_FLAGS=--xla_force_host_platform_device_count={wanted}" if cpu else "JAX_PLATFORMS=cpu"
         raise UserError(
-            f"devices is {config.devices}, but there are {there}: lower it; a resumed run needs as many as it had"
+            f"this run was begun on {wanted} devices and needs {wanted}, but there {'is' if there == 1 else 'are'} "
+            f"{there}: {how} in the environment makes {wanted} of the CPU"
         )
+    if wanted > there:
+        raise UserError(f"devices is {wanted}, but there {'is' if there == 1 else 'are'} {there}: lower it")
     even = (n for n in range(there, 0, -1) if config.num_envs % n == 0 == config.awr.batch_size % n)
-    return dataclasses.replace(config, devices=config.devices or next(even))
+    return dataclasses.replace(config, devices=wanted or next(even))
