@@ -60,11 +60,6 @@ def test_a_run_folder_that_exists_is_left_alone(finished: pathlib.Path) -> None:
     assert sorted((p, p.stat().st_mtime_ns) for p in finished.rglob("*")) == before
 
 
-def test_resume_without_a_checkpoint(finished: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    (tmp_path / "config.json").write_text((finished / "config.json").read_text())
-    refused(here(main, "--resume", tmp_path), "no checkpoint")
-
-
 def test_resume_of_a_finished_run_asks_for_more_steps(finished: pathlib.Path) -> None:
     refused(here(main, "--resume", finished), "already", "--num_steps")
 
@@ -154,7 +149,8 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path: pathlib.Path, number: si
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert f"--resume {run}" in out
-    (step,) = restoring.steps(run)
+    start, step = restoring.steps(run)
+    assert start == 0
     last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
     assert step == last["env_steps"]
 

@@ -60,10 +60,10 @@ def _check(job: Job, run: pathlib.Path) -> None:
 
 
 def _start(job: Job, run: pathlib.Path, cores: list[int]) -> subprocess.Popen[bytes]:
-    """Starts a job on some CPU cores, or goes on with it where it has a checkpoint; its output is in `run`.log."""
+    """Starts a job on some CPU cores, or goes on with it where it has begun; its output is in `run`.log."""
     files.write_json(_note(run), _command(job))
     place = ["--run_dir", str(run)]
-    if restoring.steps(run):
+    if restoring.steps(run) or (job.module == "train.main" and (run / "config.json").is_file()):
         place = ["--resume", str(run)]
     elif run.exists():
         shutil.rmtree(run)
