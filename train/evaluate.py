@@ -9,7 +9,7 @@ import numpy as np
 
 from train.console import cli
 from train.console.errors import UserError, run_program
-from train.console.files import write_json
+from train.console.files import check_writable, write_json
 from train.engine.evaluation import make_evaluator
 from train.engine.jax_setup import start_jax
 from train.engine.player import load_policy
@@ -40,6 +40,8 @@ def main() -> int:
         raise UserError(f"episodes must be a positive number, not {config.episodes}")
     start_jax()
     player = load_policy(config.run, config.step)
+    out = config.out or config.run / "evaluation.json"
+    check_writable(out, "name another file with --out")
     evaluator = make_evaluator(player.env, player.learner, config.episodes)
     learned = player.learned
     returns, lengths = map(np.asarray, evaluator(learned.policy, learned.normalizer, jax.random.key(config.seed)))
@@ -53,7 +55,6 @@ def main() -> int:
         "steps_mean": float(lengths.mean()),
         "returns": [float(x) for x in returns],
     }
-    out = config.out or config.run / "evaluation.json"
     write_json(out, result)
     print(
         f"{result['env']} after {player.env_steps:,} env steps: mode return {result['return_mean']:.1f} ± "

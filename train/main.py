@@ -1,6 +1,6 @@
 """Trains a policy: `python -m train.main --env ant --num_envs 4096`. A run stopped anywhere goes on with `--resume`."""
 
-import datetime
+import contextlib
 import time
 
 import jax
@@ -10,10 +10,11 @@ from envs.vector import check_task
 from train.console import cli, errors
 from train.console.errors import UserError, run_program
 from train.console.tasks import show_tasks
-from train.engine import checkpointing, jax_setup, memory, run_folder
+from train.engine import config as settings
+from train.engine import jax_setup, memory, restoring, run_folder
 from train.engine.command_line import parse
 from train.engine.loop import Loop
-from train.engine.metrics_log import Screen
+from train.engine.metrics_log import MetricsLog, Screen
 from train.engine.training import Clock, Stop, Training
 
 PROGRAM_START = time.monotonic()
@@ -25,35 +26,39 @@ def main() -> int:
         show_tasks()
         return 0
     command = parse(cli.arguments())
-    config = command.config
-    name = f"{config.env.replace('/', '-')}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-    run = command.resume or command.run_dir or run_folder.RUNS / name
-    if command.resume is None and run.exists():
-        raise UserError(f"{run} exists already: go on with --resume {run}, or choose another --run_dir")
-    fitting = jax_setup.fitting_devices(config.num_envs, config.awr.batch_size, jax_setup.cores())
-    jax_setup.start_jax(registry.calls_lapack(config.env, config.task), config.devices or fitting, reserve=True)
-    config = jax_setup.choose_devices(config, resumed=command.resume is not None)
-    env = registry.make(config.env, config.task)
-    check_task(env)
-    if problems := config.awr.problems(env.episode_length):
-        raise UserError(problems[0])
-    loop = Loop(env, config.awr, config.num_envs, config.epoch_iterations, config.devices)
-    template = loop.template()
-    plan = memory.plan(template, config.checkpoint_ring, loop.mesh.devices.tolist())
-    if command.resume:
-        done, state, warnings = checkpointing.restore(run, template)
-        errors.warn(warnings)
-        if done >= config.num_steps:
-            raise UserError(
-                f"{run} has {done:,} env steps already: give a larger --num_steps than {config.num_steps:,}"
-            )
-    else:
-        done = 0
-    stop = Stop()
-    screen = Screen(config.num_steps, config.minutes)
-    try:
+    config, run = command.config, command.resume
+    with contextlib.ExitStack() as stack:
+        if run:
+            stack.enter_context(run_folder.taken_up(run))
+        elif command.run_dir:
+            run_folder.refuse_existing(command.run_dir)
+        fitting = jax_setup.fitting_devices(config.num_envs, config.awr.batch_size, jax_setup.cores())
+        jax_setup.start_jax(registry.calls_lapack(config.env, config.task), config.devices or fitting, reserve=True)
+        config = jax_setup.choose_devices(config, resumed=bool(run))
+        env = registry.make(config.env, config.task)
+        check_task(env)
+        if problems := config.awr.problems(env.episode_length):
+            raise UserError(problems[0])
+        loop = Loop(env, config.awr, config.num_envs, config.epoch_iterations, config.devices)
+        template = loop.template()
+        plan = memory.plan(template, config.checkpoint_ring, loop.mesh.devices.tolist())
+        done, state = 0, None
+        if run and restoring.steps(run):
+            done, state, warnings = restoring.restore(run, template)
+            errors.warn([*warnings, *run_folder.other_versions(run)])
+            run_folder.refuse_done(run, config, done)
+        run = run or stack.enter_context(run_folder.made(command.run_dir, config))
+        log = MetricsLog(run, done if command.resume else None, settings.to_dict(config) if config.wandb else None)
+        stack.callback(log.close)
+        stop = Stop()
+        screen = Screen(config.num_steps, config.minutes)
+        stack.callback(screen.close)
         device = jax.devices()[0]
         screen.say(f"{config.env}: {config.num_envs} environments on {config.devices} {device.device_kind}")
+        if command.resume:
+            screen.say(
+                f"goes on from {done:,} env steps" if state else "has no checkpoint yet: starts from its settings"
+            )
         screen.say(f"memory: {plan}")
         begun = time.monotonic()
         epoch = loop.epoch.lower(template).compile()
@@ -62,13 +67,11 @@ def main() -> int:
         plan.refuse(workspace)
         seconds = time.monotonic() - begun
         screen.say(f"compiled in {seconds:.1f} s; an iteration works in {memory.human(workspace)} more")
-        if not command.resume:
-            state = loop.init(config.seed)
-            run_folder.make(run, config)
+        if command.resume:
+            run_folder.note_resume(run, config, done)
         clock = Clock(PROGRAM_START, compile=seconds)
-        return Training(run, config, loop, epoch, screen, stop, done, clock, bool(command.resume)).go(state)
-    finally:
-        screen.close()
+        training = Training(run, config, loop, epoch, screen, stop, done, clock, log)
+        return training.go(state or loop.init(config.seed))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from rich.progress import track
 
 from train.console import cli
 from train.console.errors import UserError, run_program
-from train.console.files import write_json
+from train.console.files import check_writable, write_json
 from train.engine.evaluation import make_evaluator
 from train.engine.jax_setup import start_jax
 from train.engine.player import Player, load_policy
@@ -83,6 +83,8 @@ def main() -> int:
         raise UserError(f"episodes must be a positive number, not {config.episodes}")
     start_jax()
     player = load_policy(config.run, config.step)
+    out = config.out or config.run / "transfer.json"
+    check_writable(out, "name another file with --out")
     there, lengths = play_in_gymnasium(player, config.episodes, config.seed)
     evaluator = make_evaluator(player.env, player.learner, config.episodes)
     key = jax.random.key(config.seed)
@@ -95,7 +97,7 @@ def main() -> int:
     print(f"kept: {ratio:.1%}")
     result = {"env": player.config.env, "env_steps": player.env_steps, "gymnasium": twin, "ratio": ratio}
     lists = {"returns_gymnasium": [float(x) for x in there], "returns_here": [float(x) for x in here]}
-    write_json(config.out or config.run / "transfer.json", result | lists)
+    write_json(out, result | lists)
     return 0
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from envs.physics import names
 from train.console import cli
 from train.console.errors import UserError, run_program
-from train.engine import checkpointing
+from train.engine import restoring
 from train.engine.jax_setup import start_jax
 from train.engine.player import Player, load_policy
 from train.pictures.live import Live
@@ -158,19 +158,19 @@ class Page:
     def _load(self, step: int | None) -> None:
         """Another checkpoint's policy; what plays stays if that cannot be read."""
         try:
-            env_steps, learned, _ = checkpointing.restore_learner(self._config.run, self._template, step)
+            env_steps, learned, _ = restoring.restore_learner(self._config.run, self._template, step)
             self._live.use(learned, env_steps)
             self._notice = ""
         except UserError as error:
             self._notice = f"{error}; still showing {self._live.env_steps:,}"
 
     def _options(self) -> list[str]:
-        there = checkpointing.steps(self._config.run)
+        there = restoring.steps(self._config.run)
         return [NEWEST, *(str(step) for step in sorted({*there, self._live.env_steps}, reverse=True))]
 
     def _look(self) -> None:
         """Finds what training has saved or removed since the last look."""
-        there = checkpointing.steps(self._config.run)
+        there = restoring.steps(self._config.run)
         if self._follow and there and max(there) != self._live.env_steps:
             self._load(None)
         options = tuple(self._options())

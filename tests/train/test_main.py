@@ -1,7 +1,5 @@
-"""The training program as its users meet it: bad input, interruption, damage, exact resume. Subprocesses throughout."""
+"""The training program as its users meet it: bad input, interruption, damage, exact resume."""
 
-import contextlib
-import io
 import json
 import os
 import pathlib
@@ -12,44 +10,15 @@ import sys
 import time
 from collections.abc import Callable
 
-import jax
 import numpy as np
 import pytest
 
-from envs import registry
+from tests.runs import PER_ITERATION, SMALL, copied, here, program, refused, restored, same, train
 from train import evaluate
-from train.console.errors import run_program
-from train.engine import checkpointing
-from train.engine import config as settings
+from train.engine import restoring
 from train.engine.command_line import parse
-from train.engine.loop import Loop
 from train.engine.presets import PRESETS
 from train.main import main
-
-SMALL = "--env cartpole --num_envs 16 --rollout_steps 8 --buffer_blocks 2 --batch_size 64 --policy_updates 2".split()
-SMALL += "--value_updates 2 --epoch_iterations 1 --eval_envs 4 --num_evals 1".split()
-PER_ITERATION = 16 * 8
-
-
-def program(*args: object, module: str = "train.main") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", module, *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-
-
-def here(main: Callable[[], int], *args: object) -> subprocess.CompletedProcess[str]:
-    """The same in this process, for what ends before it computes anything: a second quicker per call."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        patch.setattr(sys, "argv", ["program", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            run_program(main)
-    return subprocess.CompletedProcess(sys.argv, int(stop.value.code or 0), out.getvalue(), err.getvalue())
-
-
-def train(run: pathlib.Path, iterations: int, *args: object) -> subprocess.CompletedProcess[str]:
-    done = program(*SMALL, "--num_steps", iterations * PER_ITERATION, "--run_dir", run, *args)
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -57,27 +26,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     run = tmp_path_factory.mktemp("finished") / "run"
     train(run, 4)
     return run
-
-
-def restored(run: pathlib.Path) -> tuple[int, list[np.ndarray]]:
-    config = settings.read(run)
-    loop = Loop(registry.make(config.env), config.awr, config.num_envs, config.epoch_iterations)
-    step, state, warnings = checkpointing.restore(run, jax.eval_shape(lambda: loop.init(0)))
-    assert not warnings
-    unkeyed = jax.tree.map(
-        lambda x: jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x, state
-    )
-    return step, [np.asarray(leaf) for leaf in jax.tree.leaves(unkeyed)]
-
-
-def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """The program said one line on stderr, with these words in it, and ended with status 2."""
-    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("error: "), lines
-    for word in words:
-        assert word in lines[0], lines[0]
 
 
 @pytest.mark.parametrize(
@@ -126,11 +74,6 @@ def test_a_run_folder_that_exists_is_left_alone(finished: pathlib.Path) -> None:
     assert sorted((p, p.stat().st_mtime_ns) for p in finished.rglob("*")) == before
 
 
-def test_resume_without_a_checkpoint(finished: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    (tmp_path / "config.json").write_text((finished / "config.json").read_text())
-    refused(here(main, "--resume", tmp_path), "no checkpoint")
-
-
 def test_resume_of_a_finished_run_asks_for_more_steps(finished: pathlib.Path) -> None:
     refused(here(main, "--resume", finished), "already", "--num_steps")
 
@@ -150,7 +93,7 @@ def test_settings_that_cannot_change_on_resume(finished: pathlib.Path, args: lis
 
 
 def test_checkpoint_of_another_size(finished: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    subprocess.run(["cp", "-r", finished, tmp_path / "run"], check=True)
+    copied(finished, tmp_path / "run")
     path = tmp_path / "run" / "config.json"
     values = json.loads(path.read_text())
     values["settings"]["awr"]["policy_hidden"] = [32]
@@ -169,9 +112,7 @@ def test_resume_is_exact_across_processes(tmp_path: pathlib.Path) -> None:
     assert step == 6 * PER_ITERATION
     again, parts = restored(tmp_path / "parts")
     assert again == step
-    assert len(whole) == len(parts) > 50
-    for a, b in zip(whole, parts, strict=True):
-        np.testing.assert_array_equal(a, b)
+    same(whole, parts)
     steps = [json.loads(line)["env_steps"] for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
     assert steps.count(4 * PER_ITERATION) == 1
@@ -197,11 +138,10 @@ def test_a_damaged_checkpoint_falls_back_to_the_newest_sound_one(tmp_path: pathl
     done = program("--resume", run, "--num_steps", 7 * PER_ITERATION)
     assert done.returncode == 0, done.stderr
     assert f"checkpoint {6 * PER_ITERATION} is damaged" in done.stderr
-    assert checkpointing.steps(run)[-1] == 7 * PER_ITERATION
+    assert restoring.steps(run)[-1] == 7 * PER_ITERATION
     # From the sound one it went the same way again, so the end is that of a run never damaged.
     train(tmp_path / "whole", 7)
-    for a, b in zip(restored(run)[1], restored(tmp_path / "whole")[1], strict=True):
-        np.testing.assert_array_equal(a, b)
+    same(restored(run)[1], restored(tmp_path / "whole")[1])
 
 
 def test_truncated_checkpoints_everywhere_is_one_line(tmp_path: pathlib.Path) -> None:
@@ -223,7 +163,8 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path: pathlib.Path, number: si
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert f"--resume {run}" in out
-    (step,) = checkpointing.steps(run)
+    start, step = restoring.steps(run)
+    assert start == 0
     last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
     assert step == last["env_steps"]
 
@@ -233,24 +174,6 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
-
-
-def test_kill_9_loses_at_most_the_work_since_the_last_finished_save(tmp_path: pathlib.Path) -> None:
-    run = tmp_path / "run"
-    command = [sys.executable, "-m", "train.main", *SMALL, "--num_steps", "1_000_000_000"]
-    command += ["--checkpoint_seconds", os.environ.get("AWR_MJX_SAVE_SECONDS", "0.3")]
-    where: list[str] = ["--run_dir", str(run)]
-    rng = np.random.default_rng(0)
-    reached = 0
-    for _ in range(int(os.environ.get("AWR_MJX_KILLS", "3"))):
-        process = subprocess.Popen([*command, *where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        wait_for(lambda: any(step > reached for step in checkpointing.steps(run)))  # noqa: B023
-        time.sleep(float(rng.uniform(0, 1)))
-        process.kill()
-        assert "error" not in process.communicate()[1]
-        reached = checkpointing.steps(run)[-1]
-        assert restored(run)[0] == reached
-        command, where = [sys.executable, "-m", "train.main", "--resume", str(run)], []
 
 
 def test_a_full_disk_does_not_stop_training(tmp_path: pathlib.Path) -> None:
@@ -298,7 +221,7 @@ def test_help_shows_every_setting() -> None:
 def test_a_checkpoint_from_another_kind_of_device_is_readable(finished: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """Orbax writes down the devices that saved; one that does not exist here, such as an eighth, must not matter."""
     run = tmp_path / "run"
-    subprocess.run(["cp", "-r", finished, run], check=True)
+    copied(finished, run)
     files = list(run.glob("checkpoints/*/*/_sharding"))
     assert files
     for path in files:
@@ -306,5 +229,4 @@ def test_a_checkpoint_from_another_kind_of_device_is_readable(finished: pathlib.
         elsewhere = re.sub(r'(id\\": )[01]\}', r"\g<1>7}", text)
         assert elsewhere != text
         path.write_text(elsewhere)
-    for a, b in zip(restored(run)[1], restored(finished)[1], strict=True):
-        np.testing.assert_array_equal(a, b)
+    same(restored(run)[1], restored(finished)[1])

@@ -16,10 +16,11 @@ from tests.trained import pendulum_run, python, refusal  # noqa: F401
 from train import check, transfer
 from train.console import cli
 from train.engine import presets
-from train.engine.checkpointing import Checkpoints, restore
+from train.engine.checkpointing import Checkpoints
 from train.engine.command_line import parse
 from train.engine.config import TrainConfig
 from train.engine.loop import Loop
+from train.engine.restoring import restore
 
 
 def test_the_list_shows_every_task() -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from tests.trained import make_player, make_run, pendulum_run, refusal, shaken
 from train import watch
-from train.engine import checkpointing
+from train.engine import checkpoint_format
 from train.engine.checkpointing import Checkpoints
 from train.engine.loop import Loop
 from train.engine.player import load_policy
@@ -107,7 +107,7 @@ def test_page_follows_the_newest_checkpoint_and_survives_one_that_goes(tmp_path:
         assert shown._live.env_steps == 2000
         assert tuple(shown._checkpoint.options) == ("newest", "2000", "1234")
         # Another one is chosen, and is gone before it is read: what plays stays, and the page says so.
-        shutil.rmtree(checkpointing.folder(run) / "1234")
+        shutil.rmtree(checkpoint_format.folder(run) / "1234")
         shown._checkpoint.value = "1234"
         shown.tick(0.1)
         assert shown._live.env_steps == 2000
@@ -116,7 +116,7 @@ def test_page_follows_the_newest_checkpoint_and_survives_one_that_goes(tmp_path:
         assert "no checkpoint 1234" in shown._status.content
         assert "still showing 2,000" in shown._status.content
         # The one that is shown goes too.
-        shutil.rmtree(checkpointing.folder(run) / "2000")
+        shutil.rmtree(checkpoint_format.folder(run) / "2000")
         shown._looked = 0.0
         shown.tick(0.1)
         assert shown._live.env_steps == 2000
@@ -277,7 +277,7 @@ def test_page_in_chromium(served: tuple[pathlib.Path, str], tmp_path: pathlib.Pa
         box.click()
         first.find_element(By.XPATH, "//*[@role='option'][normalize-space()='1234']").click()
         wait(second, "after 1,234 env steps")
-        shutil.rmtree(checkpointing.folder(run) / "1234")
+        shutil.rmtree(checkpoint_format.folder(run) / "1234")
         time.sleep(2)
         wait(first, "after 1,234 env steps, playing")
         first.save_screenshot(str(tmp_path / "page.png"))

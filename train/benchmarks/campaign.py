@@ -24,8 +24,8 @@ from rich.console import Console
 
 from train.console import files
 from train.console.errors import UserError
-from train.engine import checkpointing, jax_setup
 from train.engine import config as settings
+from train.engine import jax_setup, restoring
 from train.engine.command_line import parse
 
 Point = dict[str, float]
@@ -68,10 +68,10 @@ def _check(job: Job, run: pathlib.Path) -> None:
 
 
 def _start(job: Job, run: pathlib.Path, cores: list[int]) -> subprocess.Popen[bytes]:
-    """Starts a job on some CPU cores, or goes on with it where it has a checkpoint; its output is in `run`.log."""
+    """Starts a job on some CPU cores, or goes on with it where it has begun; its output is in `run`.log."""
     files.write_json(_note(run), _command(job))
     place = ["--run_dir", str(run)]
-    if checkpointing.steps(run):
+    if restoring.steps(run) or (job.module == "train.main" and (run / "config.json").is_file()):
         place = ["--resume", str(run)]
     elif run.exists():
         shutil.rmtree(run)

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -90,5 +91,15 @@ def peek(args: Sequence[str], name: str, default: str | None) -> str | None:
 
 
 def arguments() -> list[str]:
-    """This process's command-line arguments."""
-    return sys.argv[1:]
+    """This process's command-line arguments, with the home folder for `~`, which shells leave in `--run=~/x`.
+
+    Raises:
+      UserError: for an address, such as gs://bucket/run, which would become a folder of that name.
+    """
+    found = []
+    for arg in sys.argv[1:]:
+        option, equals, value = arg.partition("=") if arg.startswith("--") else ("", "", arg)
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", value):
+            raise UserError(f"{value} is an address, not a folder or file: mount it, and name where it is mounted")
+        found.append(option + equals + os.path.expanduser(value))
+    return found

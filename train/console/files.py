@@ -32,6 +32,23 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
             part.unlink(missing_ok=True)
 
 
+def check_writable(path: pathlib.Path, instead: str) -> None:
+    """Makes sure, before long work, that `path` can be written after it.
+
+    Raises:
+      UserError: if it cannot; the message ends with what to do `instead`.
+    """
+    try:
+        with contextlib.suppress(_Tried), replacing(path):
+            raise _Tried
+    except UserError as error:
+        raise UserError(f"{error}: {instead}") from error
+
+
+class _Tried(Exception):
+    """Leaves `replacing` with nothing written."""
+
+
 def write_json(path: pathlib.Path, values: dict[str, Any]) -> None:
     """Writes `values` whole or not at all.
 

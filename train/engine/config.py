@@ -119,12 +119,19 @@ def from_dict(values: dict[str, Any], source: str) -> TrainConfig:
 def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
     """'name old -> new' for every setting that differs and is not in `CHANGEABLE`."""
 
-    def flat(config: TrainConfig) -> dict[str, Any]:
-        values = to_dict(config)
-        return values | {f"env.{name}": value for name, value in values.pop("task").items()} | values.pop("awr")
-
-    a, b = flat(old), flat(new)
+    a, b = _flat(to_dict(old)), _flat(to_dict(new))
     return [f"{name} {a[name]} -> {b[name]}" for name in a if a[name] != b[name] and name not in CHANGEABLE]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings by the names that the command line has for them."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found |= _flat(value, prefix + {"awr": "", "task": "env."}.get(name, f"{name}."))
+        else:
+            found[prefix + name] = value
+    return found
 
 
 def read(run: pathlib.Path) -> TrainConfig:

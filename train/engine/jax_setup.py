@@ -77,12 +77,17 @@ def choose_devices(config: TrainConfig, resumed: bool = False) -> TrainConfig:
     """The settings with `devices` as a number that is here: as many as fit (`fitting_devices`), if none was asked for.
 
     Raises:
-      UserError: if more are asked for than there are.
+      UserError: if more are asked for than there are, or than a run that is `resumed` was begun on.
     """
-    there = jax.device_count()
-    if config.devices > there and resumed:
-        raise UserError(f"this run has {config.devices} devices, and goes on only where there are as many, not {there}")
-    if config.devices > there:
-        raise UserError(f"devices is {config.devices}, but there {'is' if there == 1 else 'are'} {there}: lower it")
-    devices = config.devices or fitting_devices(config.num_envs, config.awr.batch_size, there)
+    there, wanted = jax.device_count(), config.devices
+    if wanted > there and resumed:
+        cpu = jax.devices()[0].platform == "cpu"
+        how = f"XLA_FLAGS=--xla_force_host_platform_device_count={wanted}" if cpu else "JAX_PLATFORMS=cpu"
+        raise UserError(
+            f"this run was begun on {wanted} devices and needs {wanted}, but there {'is' if there == 1 else 'are'} "
+            f"{there}: {how} in the environment makes {wanted} of the CPU"
+        )
+    if wanted > there:
+        raise UserError(f"devices is {wanted}, but there {'is' if there == 1 else 'are'} {there}: lower it")
+    devices = wanted or fitting_devices(config.num_envs, config.awr.batch_size, there)
     return dataclasses.replace(config, devices=devices)

@@ -5,6 +5,7 @@ import json
 import pathlib
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
@@ -40,14 +41,9 @@ class MetricsLog:
 
     def _cut(self, last: int) -> None:
         kept = []
-        for line in self._path.read_text().splitlines() if self._path.exists() else []:
-            try:
-                values = json.loads(line)
-                if values["env_steps"] <= last:
-                    kept.append(line + "\n")
-                    self.newest |= values
-            except ValueError:
-                continue  # the line that was being written when the process was killed
+        for line, values in _lines(self._path, last):
+            kept.append(line + "\n")
+            self.newest |= values
         part = self._path.with_name("metrics.jsonl.part")
         part.write_text("".join(kept))
         part.replace(self._path)
@@ -75,6 +71,25 @@ class MetricsLog:
                 self._wandb.finish()
         except OSError:
             pass
+
+
+def _lines(path: pathlib.Path, last: int) -> Iterator[tuple[str, dict[str, float]]]:
+    """The lines of a `metrics.jsonl` up to `last` env steps, as they stand there and as numbers."""
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            values = json.loads(line)
+            if values["env_steps"] <= last:
+                yield line, values
+        except ValueError:
+            continue  # the line that was being written when the process was killed
+
+
+def newest(run: pathlib.Path, last: int) -> dict[str, float]:
+    """The newest value of everything that a run has logged up to `last` env steps."""
+    found: dict[str, float] = {}
+    for _, values in _lines(run / "metrics.jsonl", last):
+        found |= values
+    return found
 
 
 def _weights_and_biases(run: pathlib.Path, config: dict[str, Any]) -> Any:

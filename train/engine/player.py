@@ -9,8 +9,8 @@ from awr_mjx.learner import Learner, LearnerState
 from envs import registry
 from envs.base import Env
 from train.console.errors import warn
-from train.engine import checkpointing
 from train.engine import config as settings
+from train.engine import restoring
 from train.engine.config import TrainConfig
 
 
@@ -35,6 +35,6 @@ def load_policy(run: pathlib.Path, step: int | None = None) -> Player:
     env = registry.make(config.env, config.task)
     learner = Learner(config.awr, env.observation_size, env.action_size, env.discrete)
     template = jax.eval_shape(learner.init, jax.random.key(0))
-    found, learned, warnings = checkpointing.restore_learner(run, template, step)
+    found, learned, warnings = restoring.restore_learner(run, template, step)
     warn(warnings)
     return Player(config, env, learner, learned, found)

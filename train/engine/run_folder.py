@@ -1,29 +1,166 @@
-"""The folder of a run, from its making on."""
+"""The folder of a run: how it is made, who may train in it, and what its `config.json` says."""
 
+import contextlib
+import datetime
 import importlib.metadata
+import itertools
+import json
+import math
 import pathlib
+import shlex
+import shutil
+import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 
 from train.console import files
 from train.console.errors import UserError
 from train.engine import config as settings
+from train.engine import lock, metrics_log
+from train.engine.checkpoint_format import folder
 from train.engine.config import TrainConfig
 
 RUNS = pathlib.Path("checkpoints")
+ROOT = pathlib.Path(__file__).parents[2]
+# Packages whose versions are written down; another version of one that computes may round differently.
+COMPUTE = ("jax", "jaxlib", "mujoco", "mujoco-mjx", "flax", "optax")
+PACKAGES = ("awr_mjx", *COMPUTE, "orbax-checkpoint")
 
 
-def make(run: pathlib.Path, config: TrainConfig) -> None:
-    """Makes the folder `run` with a `config.json` of the settings and of what they ran on.
+def refuse_existing(run: pathlib.Path) -> None:
+    """Raises UserError if there is something at `run`, where a new run is to be made."""
+    if (run / "config.json").is_file():
+        again = shlex.join(["--resume", str(run)])
+        raise UserError(f"{run} exists already: go on with {again}, or choose another --run_dir")
+    if run.exists():
+        raise UserError(f"{run} exists already and is not a run folder: choose another --run_dir, or remove it")
+
+
+@contextlib.contextmanager
+def made(run: pathlib.Path | None, config: TrainConfig) -> Iterator[pathlib.Path]:
+    """Makes and holds the folder `run`, or one of its own for task and time, with a `config.json`.
+
+    A UserError before the first checkpoint takes the folder away again.
 
     Raises:
-      UserError: if the file system refuses.
+      UserError: if it exists, or the file system refuses.
     """
+    place = run or RUNS / f"{config.env.replace('/', '-')}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    # Two seeds that are started in one second have one name; only one of them can make the folder.
+    names = (
+        [run] if run else itertools.chain([place], (place.with_name(f"{place.name}-{i}") for i in itertools.count(2)))
+    )
+    for one in names:
+        try:
+            one.mkdir(parents=True)
+        except FileExistsError:
+            if run:
+                refuse_existing(run)
+                raise UserError(f"cannot make the run folder {run}: a file is in its way") from None
+        except OSError as error:
+            raise UserError(f"cannot make the run folder {one}: {error.strerror}") from error
+        else:
+            break
+    with lock.held(one):
+        try:
+            files.write_json(one / "config.json", {"settings": settings.to_dict(config), "about": _about()})
+            yield one
+        except UserError:
+            if not folder(one).exists():
+                shutil.rmtree(one, ignore_errors=True)
+            raise
+
+
+@contextlib.contextmanager
+def taken_up(run: pathlib.Path) -> Iterator[None]:
+    """Holds the folder of a run that is to be resumed.
+
+    Raises:
+      UserError: if another process trains in it, or it cannot be written to.
+    """
+    with lock.held(run):
+        for place in (run, folder(run), run / "tensorboard"):
+            try:
+                if place.is_dir():
+                    tempfile.TemporaryFile(dir=place).close()
+            except OSError as error:
+                raise UserError(f"cannot write in {place}: {error.strerror}") from error
+        yield
+
+
+def refuse_done(run: pathlib.Path, config: TrainConfig, done: int) -> None:
+    """Raises UserError if a run with `done` env steps has nothing left to do, by its steps or by its minutes.
+
+    One that was killed between its last save and its summary goes on, to write that.
+    """
+    if not (run / "summary.json").exists():
+        return
+    if done >= config.num_steps:
+        raise UserError(f"{run} has {done:,} env steps already: give a larger --num_steps than {done:,}")
+    minutes = metrics_log.newest(run, done).get("train_seconds", 0.0) / 60
+    if config.minutes and minutes >= config.minutes:
+        shown = f"{math.ceil(minutes * 100) / 100:g}"
+        raise UserError(f"{run} has {shown} minutes already: give a larger --minutes than {shown}, or 0 for no limit")
+
+
+def note_resume(run: pathlib.Path, config: TrainConfig, done: int) -> None:
+    """Keeps the settings with which `run` goes on from `done` env steps, and what it goes on on, in its `config.json`.
+
+    Its summary, which is of the run before, goes.
+
+    Raises:
+      UserError: if the file cannot be written.
+    """
+    path = run / "config.json"
+    about = json.loads(path.read_text()).get("about", {})
+    about["resumed"] = [*about.get("resumed", []), {"env_steps": done, **_about()}]
+    files.write_json(path, {"settings": settings.to_dict(config), "about": about})
+    (run / "summary.json").unlink(missing_ok=True)
+
+
+def other_versions(run: pathlib.Path) -> list[str]:
+    """A warning if `run` was last trained with other versions of what computes than those here."""
+    about = json.loads((run / "config.json").read_text()).get("about", {})
+    before = [about, *about.get("resumed", [])][-1].get("packages", {})
+    here = _packages()
+    changed = [
+        f"{name} {before[name]} -> {here[name]}" for name in COMPUTE if before.get(name, here[name]) != here[name]
+    ]
+    return [f"this resume may not be exact: {', '.join(changed)} since the run was trained"] if changed else []
+
+
+def _about() -> dict[str, Any]:
+    """What a process trains with: command line, time, versions, device."""
+    now = datetime.datetime.now().astimezone()
+    return {
+        "argv": sys.argv[1:],
+        "started": now.isoformat(timespec="seconds"),
+        "packages": _packages(),
+        "commit": _commit(),
+        "device": jax.devices()[0].device_kind,
+    }
+
+
+def _packages() -> dict[str, str | None]:
+    """Versions by package; None for what runs from its source alone, without being installed."""
+    found: dict[str, str | None] = dict.fromkeys(PACKAGES)
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def _commit() -> str | None:
+    """The git commit of this program, `-dirty` if files have changed since; None without git or its folder."""
+    if not (ROOT / ".git").exists():
+        return None
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:
-        run.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(f"cannot make the run folder {run}: {error.strerror}") from error
-    packages = {name: importlib.metadata.version(name) for name in ("jax", "mujoco", "mujoco-mjx", "orbax-checkpoint")}
-    about = {"argv": sys.argv[1:], "packages": packages, "device": jax.devices()[0].device_kind}
-    files.write_json(run / "config.json", {"settings": settings.to_dict(config), "about": about})
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

@@ -2,6 +2,7 @@
 
 import math
 import pathlib
+import shlex
 import signal
 import time
 from typing import Any
@@ -11,8 +12,7 @@ import numpy as np
 
 from train.console import files
 from train.console.errors import UserError
-from train.engine import checkpointing
-from train.engine import config as settings
+from train.engine import checkpointing, restoring
 from train.engine.config import TrainConfig
 from train.engine.evaluation import make_evaluator
 from train.engine.loop import Loop, TrainState
@@ -79,16 +79,15 @@ class Training:
         stop: Stop,
         done: int,
         clock: Clock,
-        resumed: bool,
+        log: MetricsLog,
     ) -> None:
         self.run, self.config, self.loop, self.epoch, self.screen, self.stop = run, config, loop, epoch, screen, stop
-        self.steps, self.clock = done, clock
-        self.log = MetricsLog(run, done if resumed else None, settings.to_dict(config) if config.wandb else None)
-        clock.go_on(self.log.newest)
+        self.steps, self.clock, self.log = done, clock, log
+        clock.go_on(log.newest)
         self.saves = checkpointing.Checkpoints(run, config.keep, config.checkpoint_ring)
         self.saves.set_aside_after(done)
         self.evaluate = make_evaluator(loop.venv.env, loop.learner, config.eval_envs, loop.mesh)
-        self.mode_return: float | None = None
+        self.mode_return: float | None = log.newest.get("mode_return")
         self.best: float | None = max(self.saves.returns.values(), default=None)
         self.quarantined = 0
         self.last_save = time.monotonic()
@@ -97,7 +96,9 @@ class Training:
         """Trains from `state` to the end, or until asked to stop."""
         config = self.config
         self.quarantined = int(state.counts.quarantined)
-        saved_at = self.steps if self.steps else -1
+        saved_at = self.steps
+        if not restoring.steps(self.run):  # so that a run can go on wherever it is stopped
+            self._save(state, None)
         next_eval = math.floor(self._share() * config.num_evals + TINY) + 1
         pending: tuple[int, dict[str, jax.Array]] | None = None
         self.clock.start()
@@ -177,7 +178,7 @@ class Training:
         if problem:
             self._warn_save(problem)
         self.log.close()
-        found = checkpointing.steps(self.run)
+        found = restoring.steps(self.run)
         summary = {
             "env": self.config.env,
             "finished": self._share() >= 1,
@@ -202,9 +203,10 @@ class Training:
         self.screen.say(f"run: {self.run}  (newest checkpoint: {newest}, {size})")
         if not found:
             return 1
-        program = f"--run {self.run}"
-        if self.stop.asked:
-            self.screen.say(f"go on: python -m train.main --resume {self.run}")
+        program = shlex.join(["--run", str(self.run)])
+        if self.stop.asked and self._share() < 1:
+            again = shlex.join(["--resume", str(self.run)])
+            self.screen.say(f"go on: python -m train.main {again}")
         if hasattr(self.loop.venv.env, "mj_model"):
             video = self.config.env.replace("/", "-") + ".mp4"
             self.screen.say(f"look:  python -m train.render {program} --out {video}")

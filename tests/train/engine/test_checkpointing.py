@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from tests.trained import make_player
-from train.engine import checkpointing
+from train.engine import restoring
 from train.engine.checkpointing import Checkpoints
 from train.engine.loop import Loop
 
@@ -22,9 +22,9 @@ def test_newest_and_best_are_kept(tmp_path: pathlib.Path, resumed: bool) -> None
             saves = Checkpoints(tmp_path, keep=2, with_ring=False)
         assert saves.save(state, env_steps, mode_return) is None
         assert saves.wait() is None
-    assert checkpointing.steps(tmp_path) == [2, 5, 6]
-    assert checkpointing.mode_returns(tmp_path) == {2: 9.0, 5: 8.0}
+    assert restoring.steps(tmp_path) == [2, 5, 6]
+    assert restoring.mode_returns(tmp_path) == {2: 9.0, 5: 8.0}
     assert saves.save(state, 7, 10.0) is None  # a better one takes its place
     assert saves.wait() is None
-    assert checkpointing.steps(tmp_path) == [6, 7]
+    assert restoring.steps(tmp_path) == [6, 7]
     saves.close()
