@@ -2,11 +2,11 @@
 
 import dataclasses
 import os
-import pathlib
 
 import jax
 
 from train.console.errors import UserError
+from train.engine import surroundings
 from train.engine.config import TrainConfig
 
 # For XLA on CPUs; accelerators do not notice them. The figures are in docs/decisions.md.
@@ -37,18 +37,23 @@ def start_jax(lapack: bool = True, cpu_devices: int = 1) -> None:
     Where `lapack` may be called and cores are few, XLA gets one thread, unless the user has set `PJRT_NPROC`. On CPUs
     it splits a batch of factorisations among its threads and waits for the parts. When as many of them wait as there
     are threads, all wait for ever (docs/decisions.md). A lone thread does the parts itself.
+
+    Raises:
+      UserError: if JAX was used before, or the user has chosen a platform that is not there.
     """
     if lapack and cores() < FEW_CORES:
         os.environ.setdefault("PJRT_NPROC", "1")
     flags = os.environ.get("XLA_FLAGS", "")
     wanted = CPU_FLAGS | {"xla_force_host_platform_device_count": str(cpu_devices)}
     chosen = [f"--{name}={value}" for name, value in wanted.items() if name not in flags]
+    surroundings.refuse_lost_flags(chosen)
     os.environ["XLA_FLAGS"] = " ".join([*flags.split(), *chosen])
     if jax.config.jax_default_matmul_precision is None:  # type: ignore[attr-defined]
         jax.config.update("jax_default_matmul_precision", "highest")
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
-        cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "awr_mjx" / "jax"
-        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_compilation_cache_dir", surroundings.cache_folder())
+    surroundings.single_precision()
+    surroundings.find_devices()
 
 
 def choose_devices(config: TrainConfig) -> TrainConfig:
