@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
+from envs import own_tasks
 from envs.base import Env, UnknownTask
 
 
@@ -46,8 +47,18 @@ def register(name: str, factory: Callable[..., Env], source: str = "registered")
     _FACTORIES[name] = factory, source
 
 
+def find(name: str) -> None:
+    """Looks task `name` up without building it.
+
+    Raises:
+      UnknownTask: if there is none, or a package that it needs is missing.
+    """
+    _factory(name)
+
+
 def names() -> list[str]:
     """Returns the names of all registered tasks in alphabetical order; those of other packages are in `FAMILIES`."""
+    own_tasks.read()
     return sorted(_FACTORIES)
 
 
@@ -91,6 +102,7 @@ def _import_mujoco_without_graphics() -> None:
 
 
 def _factory(name: str) -> Callable[..., Env]:
+    own_tasks.read()
     family, slash, rest = name.partition("/")
     if slash and family in FAMILIES:
         module = importlib.import_module(FAMILIES[family])

@@ -4,6 +4,7 @@ The name of the file says what it will be: .mp4, .gif, or .png for a contact she
 """
 
 from train.console import cli
+from train.console.commands import program
 from train.console.errors import run_program
 from train.engine import config as settings
 from train.pictures.film import RenderConfig, episodes, render
@@ -14,9 +15,7 @@ TOLD = 5  # episodes whose returns are printed
 
 def main() -> int:
     """Writes the file and prints what it shows."""
-    config = cli.parse(
-        RenderConfig, cli.arguments(), prog="python -m train.render", description="Render a run's mode action."
-    )
+    config = cli.parse(RenderConfig, cli.arguments(), prog=program("render"), description="Render a run's mode action.")
     task = settings.read(config.run).env
     out = config.out or config.run / f"{task}.mp4"
     config.validate(out.suffix.lower())

@@ -18,6 +18,7 @@ import numpy as np
 import tyro
 
 from train.console import cli
+from train.console.commands import program
 from train.console.errors import UserError, run_program
 from train.console.files import replacing
 from train.engine import config as settings
@@ -193,9 +194,9 @@ def write(config: ReportConfig, runs: list[Run], out: pathlib.Path) -> list[path
 
 def main() -> int:
     """Writes the report and says where it is."""
-    config = cli.parse(ReportConfig, cli.arguments(), prog="python -m train.report", description="Report on runs.")
+    config = cli.parse(ReportConfig, cli.arguments(), prog=program("report"), description="Report on runs.")
     if not config.runs:
-        raise UserError("which runs? python -m train.report RUN [RUN ...]")
+        raise UserError(f"which runs? {program('report')} RUN [RUN ...]")
     out = config.out or config.runs[0] / "report.html"
     if out.suffix != ".html":
         raise UserError(f"out must end in .html, not {out.suffix or 'nothing'}: {out}")

@@ -20,6 +20,7 @@ from envs import registry
 from envs.base import Env
 from envs.vector import VectorEnv, VectorState, random_actions
 from train.console import cli, files
+from train.console.commands import program
 from train.console.errors import UserError
 from train.engine import jax_setup
 from train.engine.config import TrainConfig
@@ -149,7 +150,7 @@ def show(results: list[dict[str, Any]]) -> None:
 
 def main(args: list[str]) -> int:
     """Measures and prints; writes JSON if asked."""
-    prog = "python -m train.benchmark loop"
+    prog = f"{program('benchmark')} loop"
     config = cli.parse(BenchmarkConfig, args, prog=prog, description=(__doc__ or "").strip())
     if not config.num_envs or min(config.num_envs) <= 0 or config.repeats <= 0:
         raise UserError("num_envs and repeats must be positive numbers")

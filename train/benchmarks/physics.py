@@ -27,6 +27,7 @@ from envs.registry import TaskOptions
 from envs.vector import VectorEnv
 from train.benchmarks.loop import random_steps
 from train.console import cli, files
+from train.console.commands import program
 from train.console.errors import UserError
 from train.engine import jax_setup
 
@@ -129,7 +130,7 @@ def show(results: list[dict[str, Any]]) -> None:
 
 def main(args: list[str]) -> int:
     """Measures and prints; writes JSON if asked."""
-    prog = "python -m train.benchmark physics"
+    prog = f"{program('benchmark')} physics"
     config = cli.parse(PhysicsConfig, args, prog=prog, description=(__doc__ or "").strip())
     counts = [int(part) if part.strip().isdigit() else 0 for part in config.num_envs.split(",")]
     if min(*counts, config.steps, config.repeats) <= 0:

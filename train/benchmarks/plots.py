@@ -19,7 +19,7 @@ def draw(panels: dict[str, Curves], x: str, path: pathlib.Path, levels: Sequence
 
     `x` is a key of `UNITS`; `levels` are mode returns to mark with a line.
     """
-    with figure(path, len(panels)) as axes:
+    with panels_of(path, len(panels)) as axes:
         for axis, (name, curves) in zip(axes, panels.items(), strict=True):
             _panel(axis, curves, x)
             axis.set_title(name)
@@ -29,7 +29,7 @@ def draw(panels: dict[str, Curves], x: str, path: pathlib.Path, levels: Sequence
 
 
 @contextlib.contextmanager
-def figure(path: pathlib.Path, panels: int = 1) -> Iterator[Any]:
+def panels_of(path: pathlib.Path, panels: int = 1) -> Iterator[Any]:
     """Gives the axes of `panels` panels side by side; what the block draws becomes the PNG `path`."""
     import matplotlib as mpl
 

@@ -16,8 +16,9 @@ from envs import registry
 from train.benchmarks import campaign, loop, results
 from train.benchmarks.campaign import Job, Point
 from train.console import cli
+from train.console.commands import program
 from train.console.errors import UserError
-from train.engine import jax_setup
+from train.engine import jax_setup, surroundings
 
 # Final mode returns of AWR in the paper (Peng et al. 2019, table 1).
 PAPER = {
@@ -102,11 +103,13 @@ def show(config: TrainBenchmark, returns: tuple[float, ...], found: dict[str, di
 
 def main(args: list[str]) -> int:
     """Trains, measures and prints; writes JSON and a figure."""
-    prog = "python -m train.benchmark train"
+    prog = f"{program('benchmark')} train"
     config = cli.parse(TrainBenchmark, args, prog=prog, description=(__doc__ or "").strip())
     if config.seeds < 1 or config.minutes <= 0 or config.first_seed < 0:
         raise UserError("seeds and minutes must be positive numbers, and first_seed zero or more")
-    env = registry.make(config.env)
+    registry.find(config.env)  # not built: the trainings are to have the accelerator
+    if config.phases:
+        surroundings.refuse_lost_flags(["those of the phases"])
     best = PAPER.get(config.env.removeprefix("paper/"))
     returns = config.returns or (tuple(share * best for share in SHARES) if best else ())
     folder = config.folder or campaign.default_folder("train", config.env)
@@ -119,7 +122,7 @@ def main(args: list[str]) -> int:
     result = {"env": config.env, "settings": config.set, "runs": found, "curves": curves}
     if config.phases:
         jax_setup.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), jax_setup.cores())
-        measured = loop.measure(env, cli_settings(config), 5)
+        measured = loop.measure(registry.make(config.env), cli_settings(config), 5)
         loop.show([measured])
         result["phases"] = measured
     median = statistics.median(one["final_mode_return"] for one in found.values())

@@ -8,6 +8,7 @@ import tyro
 
 from awr_mjx.variants import VARIANTS
 from train.console import cli
+from train.console.commands import program
 from train.console.errors import UserError
 from train.engine import config as settings
 from train.engine.config import TrainConfig
@@ -43,9 +44,7 @@ def parse(args: list[str]) -> Command:
     if variant not in VARIANTS:
         raise UserError(f"unknown variant {variant!r}: choose one of {', '.join(VARIANTS)}")
     start = dataclasses.replace(start, awr=VARIANTS[variant](start.awr))
-    command = cli.parse(
-        Command, args, prog="python -m train.main", description=DESCRIPTION, default=Command(config=start)
-    )
+    command = cli.parse(Command, args, prog=program("train"), description=DESCRIPTION, default=Command(config=start))
     command.config.validate()
     if saved:
         changed = settings.differences(saved, command.config)

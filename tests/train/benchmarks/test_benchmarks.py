@@ -14,6 +14,7 @@ from train.console.errors import UserError
 # A stand-in for a training: it counts its starts in a file beside its folder, and writes a curve.
 TRAINER = """
 import json, pathlib, sys
+import train.console.files
 run = pathlib.Path(sys.argv[sys.argv.index("--run_dir") + 1])
 starts = run.with_name(run.name + ".starts")
 starts.write_text(starts.read_text() + "x" if starts.exists() else "x")
@@ -46,6 +47,24 @@ def test_what_is_finished_is_not_trained_again(tmp_path: pathlib.Path, trainer: 
     assert starts(folder, "whole") == 1
     assert starts(folder, "half") == 2
     assert campaign.curve(folder / "whole") == [{"env_steps": 20, "mode_return": 5.0, "train_seconds": 60.0}]
+
+
+def test_trainings_are_ours_beside_files_called_as_ours(
+    tmp_path: pathlib.Path, trainer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "train.py").write_text("raise SystemExit('the wrong train')")
+    monkeypatch.chdir(tmp_path / "work")
+    campaign.train([Job("a", (), trainer)], tmp_path / "runs")
+    assert starts(tmp_path / "runs", "a") == 1
+
+
+def test_results_have_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWR_MJX_TASKS", raising=False)
+    monkeypatch.setattr(sys, "argv", ["/x/train/benchmark.py", "train", "--env", "ant"])
+    assert campaign.about()["command"] == "python -m train.benchmark train --env ant"
+    monkeypatch.setattr(sys, "argv", ["/x/bin/awr-mjx", "train", "--env", "ant"])
+    assert campaign.about()["command"] == "awr-mjx benchmark train --env ant"
 
 
 def test_a_failure_ends_the_campaign_with_its_last_line(tmp_path: pathlib.Path, trainer: str) -> None:
