@@ -17,12 +17,13 @@ def main() -> int:
     """Writes the file and prints what it shows."""
     config = cli.parse(RenderConfig, cli.arguments(), prog=program("render"), description="Render a run's mode action.")
     task = settings.read(config.run).env
-    out = config.out or config.run / f"{task}.mp4"
+    out = config.out or config.run / f"{task.replace('/', '-')}.mp4"
     config.validate(out.suffix.lower())
     player = load(config.run, config.step)
     clips, count, fps = render(player, config, out)
+    width, height = config.size(out.suffix.lower())
     rate = "" if out.suffix.lower() == ".png" else f" at {float(fps):.4g} per second"
-    print(f"{out}: {count} frames{rate}, {config.seconds:g} s, {config.width}x{config.height}")
+    print(f"{out}: {count} frames{rate}, {config.seconds:g} s, {width}x{height}")
     ends = [end for clip in clips for end in episodes(clip)]
     for end in ends[:TOLD]:
         over = "" if end.over else ", not over yet"
