@@ -85,11 +85,13 @@ def summarise(points: list[Point], returns: tuple[float, ...]) -> dict[str, Any]
     }
 
 
-def show(config: TrainBenchmark, returns: tuple[float, ...], found: dict[str, dict[str, Any]]) -> None:
-    """Prints the table."""
+def table(config: TrainBenchmark, returns: tuple[float, ...], found: dict[str, dict[str, Any]]) -> Table:
+    """A row for each seed."""
+    title = f"{config.env}, {config.minutes:g} minutes of training each"
+    title += "; to a mode return: minutes of training, env steps" if returns else ""
     levels = [f"{level:g}" for level in returns]
     columns = ("seed", *(f"to {level}" for level in levels), "best", "final", "env steps/s", "gradient steps/s")
-    table = Table(*columns, *(f"{name} s" for name in SECONDS), title=f"{config.env}: minutes of training, env steps")
+    made = Table(*columns, *(f"{name} s" for name in SECONDS), title=title)
     for name, one in found.items():
         cells = []
         for level in levels:
@@ -97,8 +99,8 @@ def show(config: TrainBenchmark, returns: tuple[float, ...], found: dict[str, di
             cells.append(f"{point['train_seconds'] / 60:.1f} min, {point['env_steps'] / 1e6:.2f}M" if point else "-")
         cells += [f"{one['best_mode_return']:.0f}", f"{one['final_mode_return']:.0f}"]
         cells += [f"{one['env_steps_per_second']:,.0f}", f"{one['gradient_steps_per_second']:,.0f}"]
-        table.add_row(name.removeprefix("seed-"), *cells, *(f"{one['seconds'][s]:.0f}" for s in SECONDS))
-    Console(width=170).print(table)
+        made.add_row(name.removeprefix("seed-"), *cells, *(f"{one['seconds'][s]:.0f}" for s in SECONDS))
+    return made
 
 
 def main(args: list[str]) -> int:
@@ -118,12 +120,12 @@ def main(args: list[str]) -> int:
         campaign.train(todo, folder, config.at_once)
     curves = {job.name: campaign.curve(folder / job.name) for job in todo}
     found = {name: summarise(points, returns) for name, points in curves.items()}
-    show(config, returns, found)
+    Console(width=170).print(table(config, returns, found))
     result = {"env": config.env, "settings": config.set, "runs": found, "curves": curves}
     if config.phases:
         jax_setup.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), jax_setup.cores())
         measured = loop.measure(registry.make(config.env), cli_settings(config), 5)
-        loop.show([measured])
+        Console(width=loop.WIDTH).print(loop.table([measured]))
         result["phases"] = measured
     median = statistics.median(one["final_mode_return"] for one in found.values())
     print(f"final mode return, median of {len(found)} seeds: {median:.0f}")
