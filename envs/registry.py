@@ -5,12 +5,10 @@ import difflib
 import functools
 import importlib
 import inspect
-import os
-import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
-from envs import own_tasks
+from envs import graphics, own_tasks
 from envs.base import Env, UnknownTask
 
 
@@ -78,7 +76,7 @@ def make(name: str, options: TaskOptions | None = None) -> Env:
     Raises:
       UnknownTask: if there is none, it has no such option, or a package that it needs is missing.
     """
-    _import_mujoco_without_graphics()
+    graphics.do_without()
     factory = _factory(name)
     changed = _changed(options or TaskOptions())
     taken = inspect.signature(factory).parameters
@@ -87,18 +85,6 @@ def make(name: str, options: TaskOptions | None = None) -> Env:
             there = ", ".join(f"--env.{known}" for known in taken) or "none"
             raise UnknownTask(f"task {name!r} has no option --env.{option} (it has: {there})")
     return factory(**changed)
-
-
-def _import_mujoco_without_graphics() -> None:
-    """Lets MuJoCo be imported where the graphics that `MUJOCO_GL` asks for are not there and nothing is drawn."""
-    if "mujoco" in sys.modules or not os.environ.get("MUJOCO_GL"):
-        return
-    try:
-        importlib.import_module("mujoco")
-    except Exception:  # of many kinds: by OpenGL, its Python bindings, or MuJoCo
-        os.environ["MUJOCO_GL"] = "disable"
-        for name in [name for name in sys.modules if name.partition(".")[0] == "mujoco"]:
-            del sys.modules[name]
 
 
 def _factory(name: str) -> Callable[..., Env]:

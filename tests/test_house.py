@@ -19,7 +19,12 @@ SHAPE = re.compile(r"\[[^\]]*\]")
 # program of its own; `envs/base.py` and the like are rooms of one file.
 FLOORS = {
     "train": ({"console"}, {"engine", "datasets"}, {"policies", "pictures"}, {"benchmarks"}, {"programs"}),
-    "envs": ({"base"}, {"own_tasks", "vector", "physics", "box2d"}, {"gym", "adapters", "imitation"}, {"registry"}),
+    "envs": (
+        {"base", "graphics"},
+        {"own_tasks", "vector", "physics", "box2d"},
+        {"gym", "adapters", "imitation"},
+        {"registry"},
+    ),
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
