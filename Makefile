@@ -7,8 +7,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
-# The CUDA build of JAX where an NVIDIA driver answers: JAX_EXTRA=cuda12, or =cpu, chooses by hand.
-JAX_EXTRA ?= $(shell nvidia-smi >/dev/null 2>&1 && echo cuda13 || echo cpu)
+# The CUDA build of JAX that the NVIDIA driver can run, where one answers: CUDA 13 needs driver 580 or newer.
+# JAX_EXTRA=cuda13, =cuda12 or =cpu chooses by hand.
+DRIVER = $(shell nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | sed -n '1s/^\([0-9][0-9]*\)[.].*/\1/p')
+JAX_EXTRA ?= $(shell driver="$(DRIVER)"; \
+  if [ -z "$$driver" ]; then echo cpu; elif [ "$$driver" -ge 580 ]; then echo cuda13; else echo cuda12; fi)
 
 .PHONY: setup train test clean
 

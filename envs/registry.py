@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Literal
 
+from envs import graphics, own_tasks
 from envs.base import Env, UnknownTask
 
 
@@ -44,8 +45,18 @@ def register(name: str, factory: Callable[..., Env], source: str = "registered")
     _FACTORIES[name] = factory, source
 
 
+def find(name: str) -> None:
+    """Looks task `name` up without building it.
+
+    Raises:
+      UnknownTask: if there is none, or a package that it needs is missing.
+    """
+    _factory(name)
+
+
 def names() -> list[str]:
     """Returns the names of all registered tasks in alphabetical order; those of other packages are in `FAMILIES`."""
+    own_tasks.read()
     return sorted(_FACTORIES)
 
 
@@ -65,6 +76,7 @@ def make(name: str, options: TaskOptions | None = None) -> Env:
     Raises:
       UnknownTask: if there is none, it has no such option, or a package that it needs is missing.
     """
+    graphics.do_without()
     factory = _factory(name)
     changed = _changed(options or TaskOptions())
     taken = inspect.signature(factory).parameters
@@ -76,6 +88,7 @@ def make(name: str, options: TaskOptions | None = None) -> Env:
 
 
 def _factory(name: str) -> Callable[..., Env]:
+    own_tasks.read()
     family, slash, rest = name.partition("/")
     if slash and family in FAMILIES:
         module = importlib.import_module(FAMILIES[family])

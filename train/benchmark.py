@@ -5,6 +5,7 @@ Everything that is compared is measured in one process, in turns, so that ratios
 
 from train.benchmarks import ablations, loop, peers, physics, train
 from train.console import cli
+from train.console.commands import program
 from train.console.errors import UserError, run_program
 
 KINDS = {"train": train, "peers": peers, "ablations": ablations, "loop": loop, "physics": physics}
@@ -15,7 +16,7 @@ def main() -> int:
     kind, *args = cli.arguments() or ["--help"]
     if kind in ("-h", "--help"):
         for name, module in KINDS.items():
-            print(f"python -m train.benchmark {name}: {(module.__doc__ or '').splitlines()[0]}")
+            print(f"{program('benchmark')} {name}: {(module.__doc__ or '').splitlines()[0]}")
         return 0
     if kind not in KINDS:
         raise UserError(f"unknown benchmark {kind!r}: choose one of {', '.join(KINDS)}")

@@ -21,6 +21,7 @@ from envs.base import Env, UnknownTask
 from envs.registry import TaskOptions
 from envs.vector import BrokenTask, VectorEnv, VectorState, check_task, random_actions
 from train.console import cli
+from train.console.commands import program
 from train.console.errors import UserError, run_program
 from train.console.tasks import family
 from train.engine import jax_setup
@@ -91,7 +92,7 @@ def check(env: Env, num_envs: int, steps: int) -> dict[str, Any]:
 def main() -> int:
     """Prints a row per task; the exit status is 1 if any has a fault."""
     description = (__doc__ or "").strip()
-    config = cli.parse(CheckConfig, cli.arguments(), prog="python -m train.check", description=description)
+    config = cli.parse(CheckConfig, cli.arguments(), prog=program("check"), description=description)
     if min(config.num_envs, config.steps) <= 0:
         raise UserError("num_envs and steps must be positive numbers")
     jax_setup.start_jax()

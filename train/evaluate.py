@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from train.console import cli
+from train.console.commands import program
 from train.console.errors import UserError, run_program
 from train.console.files import check_writable, write_json
 from train.engine.evaluation import make_evaluator
@@ -34,7 +35,7 @@ class EvaluateConfig:
 def main() -> int:
     """Prints mean and std of the returns and writes them, one by one too, as JSON."""
     config = cli.parse(
-        EvaluateConfig, cli.arguments(), prog="python -m train.evaluate", description="Evaluate a run's mode action."
+        EvaluateConfig, cli.arguments(), prog=program("evaluate"), description="Evaluate a run's mode action."
     )
     if config.episodes <= 0:
         raise UserError(f"episodes must be a positive number, not {config.episodes}")

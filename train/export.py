@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from train.console import cli
+from train.console.commands import program
 from train.console.errors import UserError, run_program
 from train.console.files import replacing
 from train.engine import config as settings
@@ -95,9 +96,7 @@ def export(player: Player, out: pathlib.Path) -> float:
 
 def main() -> int:
     """Writes the file and prints how well it agrees with JAX."""
-    config = cli.parse(
-        ExportConfig, cli.arguments(), prog="python -m train.export", description="Export a run's policy."
-    )
+    config = cli.parse(ExportConfig, cli.arguments(), prog=program("export"), description="Export a run's policy.")
     settings.read(config.run)  # a folder that is no run is found before its default file is
     name = config.kind()
     out = config.out or config.run / f"policy.{name}"

@@ -4,6 +4,7 @@ The name of the file says what it will be: .mp4, .gif, or .png for a contact she
 """
 
 from train.console import cli
+from train.console.commands import program
 from train.console.errors import run_program
 from train.engine import config as settings
 from train.pictures.film import RenderConfig, episodes, render
@@ -14,16 +15,15 @@ TOLD = 5  # episodes whose returns are printed
 
 def main() -> int:
     """Writes the file and prints what it shows."""
-    config = cli.parse(
-        RenderConfig, cli.arguments(), prog="python -m train.render", description="Render a run's mode action."
-    )
+    config = cli.parse(RenderConfig, cli.arguments(), prog=program("render"), description="Render a run's mode action.")
     task = settings.read(config.run).env
-    out = config.out or config.run / f"{task}.mp4"
+    out = config.out or config.run / f"{task.replace('/', '-')}.mp4"
     config.validate(out.suffix.lower())
     player = load(config.run, config.step)
     clips, count, fps = render(player, config, out)
+    width, height = config.size(out.suffix.lower())
     rate = "" if out.suffix.lower() == ".png" else f" at {float(fps):.4g} per second"
-    print(f"{out}: {count} frames{rate}, {config.seconds:g} s, {config.width}x{config.height}")
+    print(f"{out}: {count} frames{rate}, {config.seconds:g} s, {width}x{height}")
     ends = [end for clip in clips for end in episodes(clip)]
     for end in ends[:TOLD]:
         over = "" if end.over else ", not over yet"

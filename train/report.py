@@ -10,7 +10,6 @@ import dataclasses
 import html
 import json
 import pathlib
-import sys
 import tempfile
 from typing import Annotated, Any
 
@@ -18,12 +17,14 @@ import numpy as np
 import tyro
 
 from train.console import cli
-from train.console.errors import UserError, run_program
+from train.console.commands import program
+from train.console.errors import UserError, run_program, warn
 from train.console.files import replacing
 from train.engine import config as settings
 from train.pictures import figures, film, painters
 from train.pictures.figures import Run
 
+SHOWN = 3  # settings in the name of a group of runs
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 0.5rem 0 1.5rem; display: block; overflow-x: auto; }
@@ -38,7 +39,7 @@ class ReportConfig:
     """What to report on."""
 
     runs: Annotated[tuple[pathlib.Path, ...], tyro.conf.Positional]
-    """Run folders, of one task."""
+    """Run folders; each task has curves of its own. What is no run is left out."""
     out: pathlib.Path | None = None
     """HTML file to write, its figures beside it; report.html in the first run's folder if not given."""
     video: bool = True
@@ -68,17 +69,44 @@ def read(folder: pathlib.Path) -> Run:
     return Run(folder.resolve().name, settings.to_dict(config), rows)
 
 
+def read_all(folders: tuple[pathlib.Path, ...]) -> tuple[tuple[pathlib.Path, ...], list[Run]]:
+    """The runs among `folders` and what they have logged; what is none is left out with a warning.
+
+    Raises:
+      UserError: if none of them is a run that has logged something.
+    """
+    found, problems = dict[pathlib.Path, Run](), list[UserError]()
+    for folder in folders:
+        try:
+            found[folder] = read(folder)
+        except UserError as error:
+            problems.append(error)
+    if not found:
+        raise problems[0]
+    warn([f"{problem}: left out" for problem in problems])
+    return tuple(found), list(found.values())
+
+
 def group(runs: list[Run]) -> dict[str, list[Run]]:
-    """Runs that differ in their seed alone, under a name made of the settings in which the groups differ."""
-    flat = [flatten({**run.settings, "seed": None}) for run in runs]
-    differ = [key for key in flat[0] if any(other.get(key) != flat[0][key] for other in flat)]
+    """Runs that differ in their seed alone, by a name made of the settings in which the groups of a task differ.
+
+    Where these are many, it is the first run's name.
+    """
     groups: dict[str, list[Run]] = {}
-    for run, values in zip(runs, flat, strict=True):
-        shown = ", ".join(f"{key.rpartition('.')[2]} {values.get(key)}" for key in differ[:3])
-        label = (shown + (" ..." if len(differ) > 3 else "")) or str(run.settings["env"])
-        if any(flatten({**other.settings, "seed": None}) != values for other in groups.get(label, [])):
-            label += f" ({run.name})"
-        groups.setdefault(label, []).append(run)
+    tasks = list(dict.fromkeys(str(run.settings["env"]) for run in runs))
+    for task in tasks:
+        same = [run for run in runs if run.settings["env"] == task]
+        flat = [flatten({**run.settings, "seed": None}) for run in same]
+        differ = [key for key in flat[0] if any(other.get(key) != flat[0][key] for other in flat)]
+        alike: dict[str, list[Run]] = {}
+        for run, values in zip(same, flat, strict=True):
+            alike.setdefault(json.dumps(values, sort_keys=True), []).append(run)
+        for members in alike.values():
+            values = flatten(members[0].settings)
+            shown = ", ".join(f"{key.rpartition('.')[2]} {values.get(key)}" for key in differ)
+            label = members[0].name if len(differ) > SHOWN else shown or task
+            label = label if len(tasks) == 1 or label == task else f"{task}, {label}"
+            groups[f"{label} ({members[0].name})" if label in groups else label] = members
     return groups
 
 
@@ -133,9 +161,10 @@ def differences(runs: list[Run]) -> str:
 
 
 def best_run(runs: list[Run], folders: tuple[pathlib.Path, ...]) -> pathlib.Path:
-    """The folder of the run with the highest mode return."""
-    returns = [max((point["mode_return"] for point in run.evaluations()), default=-np.inf) for run in runs]
-    return folders[int(np.argmax(returns))]
+    """The folder of the run with the highest mode return, of the first run's task."""
+    same = [i for i, run in enumerate(runs) if run.settings["env"] == runs[0].settings["env"]]
+    returns = [max((point["mode_return"] for point in runs[i].evaluations()), default=-np.inf) for i in same]
+    return folders[same[int(np.argmax(returns))]]
 
 
 def movie_of(run: pathlib.Path, seconds: float) -> str:
@@ -147,7 +176,7 @@ def movie_of(run: pathlib.Path, seconds: float) -> str:
             clips, _, _ = film.render(player, film.RenderConfig(run, seconds=seconds), movie)
             data = base64.b64encode(movie.read_bytes()).decode()
     except UserError as error:
-        print(f"warning: no video: {error}", file=sys.stderr)
+        warn([f"no video: {error}"])
         return f"<p>No video: {html.escape(str(error))}</p>"
     end = film.episodes(clips[0])[0]
     words = (
@@ -164,7 +193,9 @@ def picture(path: pathlib.Path, words: str) -> str:
     return f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"><figcaption>{alt}</figcaption></figure>'
 
 
-def write(config: ReportConfig, runs: list[Run], out: pathlib.Path) -> list[pathlib.Path]:
+def write(
+    config: ReportConfig, folders: tuple[pathlib.Path, ...], runs: list[Run], out: pathlib.Path
+) -> list[pathlib.Path]:
     """Writes the report and its figures; returns the figures' paths."""
     groups = group(runs)
     drawn = {
@@ -180,7 +211,7 @@ def write(config: ReportConfig, runs: list[Run], out: pathlib.Path) -> list[path
         pictures.append(picture(path, words))
         paths.append(path)
     task = html.escape(" and ".join(dict.fromkeys(str(run.settings["env"]) for run in runs)))
-    video = movie_of(best_run(runs, config.runs), config.seconds) if config.video else ""
+    video = movie_of(best_run(runs, folders), config.seconds) if config.video else ""
     body = [f"<h1>{task}</h1>", summary(runs), pictures[0], video, pictures[1], pictures[2]]
     body += ["<h2>Settings</h2>", differences(runs)]
     head = f'<meta charset="utf-8"><title>awr_mjx: {task}</title><style>{STYLE}</style>'
@@ -193,16 +224,16 @@ def write(config: ReportConfig, runs: list[Run], out: pathlib.Path) -> list[path
 
 def main() -> int:
     """Writes the report and says where it is."""
-    config = cli.parse(ReportConfig, cli.arguments(), prog="python -m train.report", description="Report on runs.")
+    config = cli.parse(ReportConfig, cli.arguments(), prog=program("report"), description="Report on runs.")
     if not config.runs:
-        raise UserError("which runs? python -m train.report RUN [RUN ...]")
-    out = config.out or config.runs[0] / "report.html"
+        raise UserError(f"which runs? {program('report')} RUN [RUN ...]")
+    folders, runs = read_all(config.runs)
+    out = config.out or folders[0] / "report.html"
     if out.suffix != ".html":
         raise UserError(f"out must end in .html, not {out.suffix or 'nothing'}: {out}")
     if not 0 < config.seconds <= film.SECONDS_MAX:
         raise UserError(f"seconds must be above 0 and at most {film.SECONDS_MAX:g}, not {config.seconds}")
-    runs = [read(folder) for folder in config.runs]
-    paths = write(config, runs, out)
+    paths = write(config, folders, runs, out)
     print(f"{out}: {len(runs)} {'run' if len(runs) == 1 else 'runs'}, {out.stat().st_size / 1e6:.1f} MB")
     print(f"figures: {', '.join(map(str, paths))}")
     return 0

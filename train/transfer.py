@@ -13,6 +13,7 @@ import numpy as np
 from rich.progress import track
 
 from train.console import cli
+from train.console.commands import program
 from train.console.errors import UserError, run_program
 from train.console.files import check_writable, write_json
 from train.engine.evaluation import make_evaluator
@@ -77,7 +78,7 @@ def _action(env: Any, twin: Any, action: np.ndarray) -> Any:
 def main() -> int:
     """Prints the returns there and here and their ratio, and writes them, one by one too, as JSON."""
     config = cli.parse(
-        TransferConfig, cli.arguments(), prog="python -m train.transfer", description="Play a run in Gymnasium."
+        TransferConfig, cli.arguments(), prog=program("transfer"), description="Play a run in Gymnasium."
     )
     if config.episodes <= 0:
         raise UserError(f"episodes must be a positive number, not {config.episodes}")

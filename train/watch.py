@@ -22,6 +22,7 @@ import numpy as np
 
 from envs.physics import names
 from train.console import cli
+from train.console.commands import program
 from train.console.errors import UserError, run_program
 from train.engine import restoring
 from train.engine.jax_setup import start_jax
@@ -252,9 +253,7 @@ def make_server(config: WatchConfig) -> Any:
 
 def main() -> int:
     """Serves the page until it is interrupted."""
-    config = cli.parse(
-        WatchConfig, cli.arguments(), prog="python -m train.watch", description="Watch a run's policy live."
-    )
+    config = cli.parse(WatchConfig, cli.arguments(), prog=program("watch"), description="Watch a run's policy live.")
     config.validate()
     # One environment is quicker on the CPU, and an accelerator may be busy training.
     jax.config.update("jax_platforms", "cpu")

@@ -84,7 +84,7 @@ def _draw(
 ) -> None:
     steps = np.array(list(theirs)) / 1e6
     least, mean, most = (np.array([f(values) for values in theirs.values()]) for f in (np.min, np.mean, np.max))
-    with plots.figure(path) as (axis,):
+    with plots.panels_of(path) as (axis,):
         axis.fill_between(steps, least, most, color="0.85", label="authors: least to most of their runs")
         axis.plot(steps, mean, color="0.4", linewidth=2, label="authors: mean")
         for name, curve in ours.items():

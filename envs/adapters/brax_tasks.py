@@ -1,10 +1,10 @@
 """The tasks of Brax as `brax/NAME`; needs the extra `brax`. Their rules are not those of Gymnasium's namesakes."""
 
 import importlib
-import warnings
 from typing import Any
 
 from envs.adapters.adapted import Adapted
+from envs.adapters.quiet import quiet
 from envs.base import Env, UnknownTask
 
 SOURCE = "Brax"
@@ -13,8 +13,7 @@ EPISODE_LENGTH = 1000
 
 def _brax() -> Any:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it is unmaintained is said in docs/tasks.md
+        with quiet():
             return importlib.import_module("brax.envs")
     except ImportError as error:
         raise UnknownTask(f"brax/ tasks need Brax: pip install 'awr_mjx[brax]' ({error})") from error
@@ -37,6 +36,7 @@ def make(name: str, backend: str = "mjx") -> Env:
       UnknownTask: if the task does not run on that backend.
     """
     try:
-        return Adapted(_brax().get_environment(name, backend=backend), EPISODE_LENGTH)
+        with quiet():
+            return Adapted(_brax().get_environment(name, backend=backend), EPISODE_LENGTH)
     except Exception as error:  # whatever Brax says about a backend that it cannot build
         raise UnknownTask(f"brax/{name} does not run on backend {backend!r}: {error}") from error

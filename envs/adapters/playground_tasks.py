@@ -1,11 +1,10 @@
 """The tasks of MuJoCo Playground as `playground/NAME`; needs the extra `playground`."""
 
-import contextlib
 import importlib
-import io
 from typing import Any
 
 from envs.adapters.adapted import Adapted
+from envs.adapters.quiet import quiet
 from envs.base import Env, UnknownTask
 
 SOURCE = "MuJoCo Playground"
@@ -13,7 +12,7 @@ SOURCE = "MuJoCo Playground"
 
 def _playground() -> Any:
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with quiet():
             return importlib.import_module("mujoco_playground").registry
     except ImportError as error:
         message = f"playground/ tasks need MuJoCo Playground: pip install 'awr_mjx[playground]' ({error})"
@@ -41,7 +40,8 @@ def make(name: str, impl: str = "jax") -> Env:
     registry = _playground()
     try:
         config = registry.get_default_config(name)
-        inner = registry.load(name, config_overrides={"impl": impl})
+        with quiet():
+            inner = registry.load(name, config_overrides={"impl": impl})
     except Exception as error:  # of many kinds: a name missing in MuJoCo, a model that cannot be fetched
         raise UnknownTask(f"playground/{name} does not run here: {' '.join(str(error).split())}") from error
     return Adapted(inner, int(config.episode_length))

@@ -1,14 +1,18 @@
 """A report: which runs are one band, what differs, and that the page stands alone."""
 
+import dataclasses
 import json
 import pathlib
 import re
 import struct
+from typing import Any
 
 import pytest
 
 from tests.trained import make_run, python, refusal
 from train import report
+from train.console.errors import UserError
+from train.pictures import figures
 
 
 def rows(first: float) -> str:
@@ -46,6 +50,44 @@ def test_runs_that_differ_in_their_seed_are_one_group(runs: list[pathlib.Path]) 
         "beta 0.5": ["run2"],
     }
     assert list(report.group([report.read(run) for run in runs[:2]])) == ["inverted_pendulum"]
+
+
+def test_runs_of_two_tasks_have_a_panel_each(
+    runs: list[pathlib.Path], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = [report.read(run) for run in runs]
+    other = dataclasses.replace(read[2], name="other", settings=read[2].settings | {"env": "ant", "num_steps": 7})
+    groups = report.group([*read[:2], other])
+    # Not by all the settings in which two tasks differ.
+    assert list(groups) == ["inverted_pendulum", "ant"]
+    axes: list[Any] = []
+    monkeypatch.setattr(figures, "_band", lambda axis, *_: axes.append(axis))
+    figures.curves(groups, tmp_path / "curves.png")
+    assert [axis.get_title() for axis in axes] == ["inverted_pendulum"] * 2 + ["ant"] * 2
+    assert len(set(map(id, axes))) == 4
+    assert report.best_run([*read[:2], other], tuple(runs)) == runs[1]  # returns of two tasks cannot be compared
+
+
+def test_runs_that_differ_in_much_have_their_names(runs: list[pathlib.Path]) -> None:
+    read = [report.read(run) for run in runs[:2]]
+    changed = {"num_envs": 1, "num_steps": 2, "keep": 5, "eval_envs": 9}
+    read[1] = dataclasses.replace(read[1], settings=read[1].settings | changed)
+    assert list(report.group(read)) == ["run0", "run1"]
+
+
+def test_what_is_no_run_is_passed_over_among_others(
+    runs: list[pathlib.Path], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = tmp_path / "seed-0.json"
+    note.touch()
+    folders, read = report.read_all((note, *runs[:2], tmp_path))
+    assert folders == tuple(runs[:2]) and [run.name for run in read] == ["run0", "run1"]
+    err = capsys.readouterr().err.splitlines()
+    assert err == [
+        f"warning: {place} is not a run folder: it has no config.json: left out" for place in (note, tmp_path)
+    ]
+    with pytest.raises(UserError, match="is not a run folder"):
+        report.read_all((note, tmp_path))
 
 
 def test_a_line_being_written_does_not_count(runs: list[pathlib.Path]) -> None:

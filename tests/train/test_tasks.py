@@ -17,7 +17,6 @@ from train import check, transfer
 from train.console import cli
 from train.engine import presets
 from train.engine.checkpointing import Checkpoints
-from train.engine.command_line import parse
 from train.engine.config import TrainConfig
 from train.engine.loop import Loop
 from train.engine.restoring import restore
@@ -131,15 +130,3 @@ def test_a_state_with_empty_arrays_is_saved_and_restored(tmp_path: pathlib.Path)
     assert want.keys() == got.keys()
     for name, leaf in want.items():
         np.testing.assert_array_equal(got[name], leaf, err_msg=name)
-
-
-def test_training_takes_the_options_of_a_task() -> None:
-    for args, option, value in (
-        (["--env.physics", "exact"], "physics", "exact"),
-        (["--env.full_obs"], "full_obs", True),
-        (["--env.randomize=true"], "randomize", True),
-        (["--env.impl", "warp"], "impl", "warp"),
-    ):
-        config = parse(["--env", "hopper", *args, "--batch_size", "32"]).config
-        assert getattr(config.task, option) == value
-        assert (config.env, config.awr.batch_size) == ("hopper", 32)

@@ -14,6 +14,7 @@ from envs import registry
 from train.benchmarks import campaign, results
 from train.benchmarks.campaign import Job
 from train.console import cli
+from train.console.commands import program
 from train.console.errors import UserError
 from train.engine.presets import preset
 
@@ -59,11 +60,11 @@ def variants(config: Ablations) -> dict[str, tuple[str, ...]]:
 
 def main(args: list[str]) -> int:
     """Trains all variants with all seeds and prints; writes JSON and a figure."""
-    prog = "python -m train.benchmark ablations"
+    prog = f"{program('benchmark')} ablations"
     config = cli.parse(Ablations, args, prog=prog, description=(__doc__ or "").strip())
     if config.seeds < 1 or config.num_steps < 0:
         raise UserError("seeds must be a positive number, and num_steps zero or more")
-    registry.make(config.env)
+    registry.find(config.env)
     folder = config.folder or campaign.default_folder("ablations", config.env)
     steps = config.num_steps or preset(config.env).num_steps
     common = ("--env", config.env, "--num_steps", str(steps), "--num_evals", "20")

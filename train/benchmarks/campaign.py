@@ -11,7 +11,6 @@ import json
 import os
 import pathlib
 import platform
-import shlex
 import shutil
 import signal
 import subprocess
@@ -22,13 +21,14 @@ from typing import Any
 
 from rich.console import Console
 
-from train.console import files
+from train.console import commands, files
 from train.console.errors import UserError
 from train.engine import config as settings
 from train.engine import jax_setup, restoring
 from train.engine.command_line import parse
 
 Point = dict[str, float]
+PROJECT = pathlib.Path(__file__).parents[2]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,11 +77,17 @@ def _start(job: Job, run: pathlib.Path, cores: list[int]) -> subprocess.Popen[by
         shutil.rmtree(run)
     with run.with_name(run.name + ".log").open("ab") as log, _only(cores):
         return subprocess.Popen(
-            [sys.executable, "-m", job.module, *job.args, *place],
+            # Not from the working directory, where a `train.py` of the user's may lie.
+            [sys.executable, "-P", "-m", job.module, *job.args, *place],
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=os.environ | job.env,
+            env=os.environ | {"PYTHONPATH": _path()} | job.env,
         )
+
+
+def _path() -> str:
+    """A module path on which the programs that are started find this project, wherever it lies."""
+    return os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
 
 
 @contextlib.contextmanager
@@ -182,9 +188,8 @@ def about() -> dict[str, Any]:
     if info.is_file():
         names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
         cpu = names[0] if names else cpu
-    program = pathlib.Path(sys.argv[0]).stem
     return {
-        "command": f"python -m train.{program} {shlex.join(sys.argv[1:])}",
+        "command": commands.command("benchmark", *sys.argv[1:]),
         "date": f"{datetime.date.today()}",
         "machine": f"{jax_setup.cores()} CPU cores ({cpu})",
         "python": platform.python_version(),

@@ -12,20 +12,22 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from rich.console import Console
 from rich.table import Table
 
 from awr_mjx import replay, returns
 from envs import registry
 from envs.base import Env
 from envs.vector import VectorEnv, VectorState, random_actions
+from train.benchmarks import results
 from train.console import cli, files
+from train.console.commands import program
 from train.console.errors import UserError
 from train.engine import jax_setup
 from train.engine.config import TrainConfig
 from train.engine.loop import FIRST, LAYOUT, SAME, Loop, TrainState
 from train.engine.presets import preset
 
+WIDTH = 130  # of the table, in characters
 PHASES = ("collect", "insert", "relabel", "value", "policy")
 
 
@@ -136,20 +138,20 @@ def measure(env: Env, config: TrainConfig, repeats: int) -> dict[str, Any]:
     }
 
 
-def show(results: list[dict[str, Any]]) -> None:
-    """Prints the table."""
+def table(measured: list[dict[str, Any]]) -> Table:
+    """A row for each number of environments."""
     names = ("envs", "physics steps/s", "train steps/s", "ratio", "compile s", *(f"{p} ms" for p in PHASES))
-    table = Table(*names, title="env steps/s, and ms per phase of an iteration")
-    for r in results:
+    made = Table(*names, title="env steps/s, and ms per phase of an iteration")
+    for r in measured:
         rates = (f"{r['physics_steps_per_second']:,.0f}", f"{r['train_steps_per_second']:,.0f}", f"{r['ratio']:.1%}")
         phases = (f"{1e3 * r['phase_seconds'][p]:.1f}" for p in PHASES)
-        table.add_row(str(r["num_envs"]), *rates, f"{r['compile_seconds']:.1f}", *phases)
-    Console(width=130).print(table)
+        made.add_row(str(r["num_envs"]), *rates, f"{r['compile_seconds']:.1f}", *phases)
+    return made
 
 
 def main(args: list[str]) -> int:
     """Measures and prints; writes JSON if asked."""
-    prog = "python -m train.benchmark loop"
+    prog = f"{program('benchmark')} loop"
     config = cli.parse(BenchmarkConfig, args, prog=prog, description=(__doc__ or "").strip())
     if not config.num_envs or min(config.num_envs) <= 0 or config.repeats <= 0:
         raise UserError("num_envs and repeats must be positive numbers")
@@ -159,15 +161,15 @@ def main(args: list[str]) -> int:
     jax_setup.start_jax(lapack, devices, reserve=True)
     env = registry.make(config.env)
     awr = preset(config.env).awr
-    results = []
-    for num_envs in config.num_envs:
-        rollout_steps = config.samples // num_envs or awr.rollout_steps
-        settings = dataclasses.replace(awr, rollout_steps=rollout_steps)
-        train = TrainConfig(env=config.env, num_envs=num_envs, devices=config.devices, awr=settings)
-        results.append(measure(env, train, config.repeats))
-        show(results[-1:])
-    show(results)
+    measured = []
+    with results.growing(WIDTH) as show:
+        for num_envs in config.num_envs:
+            rollout_steps = config.samples // num_envs or awr.rollout_steps
+            settings = dataclasses.replace(awr, rollout_steps=rollout_steps)
+            train = TrainConfig(env=config.env, num_envs=num_envs, devices=config.devices, awr=settings)
+            measured.append(measure(env, train, config.repeats))
+            show(table(measured))
     if config.out:
         about = {"env": config.env, "device": jax.devices()[0].device_kind, "settings": dataclasses.asdict(awr)}
-        files.write_json(config.out, about | {"results": results})
+        files.write_json(config.out, about | {"results": measured})
     return 0

@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from envs import registry
-from train.benchmarks import brax_trainers, campaign, results
+from train.benchmarks import brax_settings, campaign, results
 from train.benchmarks.campaign import Job, Point
 from train.console import cli
+from train.console.commands import program
 from train.console.errors import UserError
 
 PEERS = ("ppo", "sac")
@@ -101,7 +102,7 @@ def show(env: str, found: dict[str, Any], curves: dict[str, list[list[Point]]]) 
 
 def main(args: list[str]) -> int:
     """Trains all, one after the other, and prints; writes JSON and a figure."""
-    prog = "python -m train.benchmark peers"
+    prog = f"{program('benchmark')} peers"
     config = cli.parse(PeersBenchmark, args, prog=prog, description=(__doc__ or "").strip())
     if config.minutes < 0.5 or config.seeds < 1:
         raise UserError("minutes must be 0.5 or more, since they are compared every half minute, and seeds positive")
@@ -109,9 +110,9 @@ def main(args: list[str]) -> int:
     wrong = set(config.algorithms) - {"awr", *peers}
     if wrong or not config.algorithms:
         raise UserError(f"unknown algorithm {', '.join(sorted(wrong)) or 'none'}: choose of awr, ppo and sac")
-    registry.make(config.env)
+    registry.find(config.env)
     for name, like in map(parts, peers):  # before hours of training, not after them
-        brax_trainers.hyper_parameters(name, config.env, like)
+        brax_settings.hyper_parameters(name, config.env, like)
     if peers and importlib.util.find_spec("brax") is None:
         raise UserError("Brax's trainers need Brax: pip install 'awr_mjx[brax]'")
     folder = config.folder or campaign.default_folder("peers", config.env)

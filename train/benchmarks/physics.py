@@ -18,15 +18,16 @@ import jax
 import mujoco
 import mujoco.rollout
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from envs import registry
 from envs.base import Env, UnknownTask
 from envs.registry import TaskOptions
 from envs.vector import VectorEnv
+from train.benchmarks import results
 from train.benchmarks.loop import random_steps
 from train.console import cli, files
+from train.console.commands import program
 from train.console.errors import UserError
 from train.engine import jax_setup
 
@@ -115,31 +116,32 @@ def measure(name: str, num_envs: int, config: PhysicsConfig) -> dict[str, Any]:
     return {"env": name, "num_envs": num_envs, "compile_seconds": compile_seconds, "steps_per_second": rates}
 
 
-def show(results: list[dict[str, Any]]) -> None:
-    """Prints the table."""
+def table(measured: list[dict[str, Any]]) -> Table:
+    """A row for each number of environments."""
     columns = ("env", "envs", "ours", "Brax mjx", "CPU MuJoCo", "ours / Brax", "compile s")
-    table = Table(*columns, title="env steps/s with random actions")
-    for r in results:
+    made = Table(*columns, title="env steps/s with random actions")
+    for r in measured:
         rates = r["steps_per_second"]
         cells = [f"{rates[kind]:,.0f}" if kind in rates else "-" for kind in ("ours", "brax", "cpu")]
         ratio = f"{rates['ours'] / rates['brax']:.2f}" if "brax" in rates else "-"
-        table.add_row(r["env"], str(r["num_envs"]), *cells, ratio, f"{r['compile_seconds']:.1f}")
-    Console(width=110).print(table)
+        made.add_row(r["env"], str(r["num_envs"]), *cells, ratio, f"{r['compile_seconds']:.1f}")
+    return made
 
 
 def main(args: list[str]) -> int:
     """Measures and prints; writes JSON if asked."""
-    prog = "python -m train.benchmark physics"
+    prog = f"{program('benchmark')} physics"
     config = cli.parse(PhysicsConfig, args, prog=prog, description=(__doc__ or "").strip())
     counts = [int(part) if part.strip().isdigit() else 0 for part in config.num_envs.split(",")]
     if min(*counts, config.steps, config.repeats) <= 0:
         raise UserError("num_envs (such as 512,1024), steps and repeats must be positive numbers")
     jax_setup.start_jax(reserve=True)
-    results = []
-    for name in config.env.split(","):
-        for count in counts:
-            results.append(measure(name, count, config))
-            show(results)
+    measured = []
+    with results.growing(110) as show:
+        for name in config.env.split(","):
+            for count in counts:
+                measured.append(measure(name, count, config))
+                show(table(measured))
     if config.out:
-        files.write_json(config.out, {"device": jax.devices()[0].device_kind, "results": results})
+        files.write_json(config.out, {"device": jax.devices()[0].device_kind, "results": measured})
     return 0

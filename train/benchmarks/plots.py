@@ -19,9 +19,9 @@ def draw(panels: dict[str, Curves], x: str, path: pathlib.Path, levels: Sequence
 
     `x` is a key of `UNITS`; `levels` are mode returns to mark with a line.
     """
-    with figure(path, len(panels)) as axes:
+    with panels_of(path, len(panels)) as axes:
         for axis, (name, curves) in zip(axes, panels.items(), strict=True):
-            _panel(axis, curves, x)
+            draw_curves(axis, curves, x)
             axis.set_title(name)
             for level in levels:
                 axis.axhline(level, color="0.6", linewidth=0.8, linestyle="--")
@@ -29,7 +29,7 @@ def draw(panels: dict[str, Curves], x: str, path: pathlib.Path, levels: Sequence
 
 
 @contextlib.contextmanager
-def figure(path: pathlib.Path, panels: int = 1) -> Iterator[Any]:
+def panels_of(path: pathlib.Path, panels: int = 1) -> Iterator[Any]:
     """Gives the axes of `panels` panels side by side; what the block draws becomes the PNG `path`."""
     import matplotlib as mpl
 
@@ -46,7 +46,8 @@ def figure(path: pathlib.Path, panels: int = 1) -> Iterator[Any]:
         plt.close(drawn)
 
 
-def _panel(axis: Any, curves: Curves, x: str) -> None:
+def draw_curves(axis: Any, curves: Curves, x: str) -> None:
+    """Draws into one matplotlib axis what `draw` draws into each."""
     unit, label = UNITS[x]
     for number, (name, seeds) in enumerate(curves.items()):
         color = f"C{number}"
@@ -54,7 +55,7 @@ def _panel(axis: Any, curves: Curves, x: str) -> None:
         if not lines:
             continue
         for places, values in lines:
-            axis.plot(places, values, color=color, linewidth=0.7, alpha=0.5)
+            axis.plot(places, values, color=color, linewidth=0.7, alpha=0.5, marker=".", markersize=4)
         grid = np.linspace(0, min(places[-1] for places, _ in lines), 100)
         grid = grid[grid >= max(places[0] for places, _ in lines)]
         if len(grid):
@@ -62,6 +63,7 @@ def _panel(axis: Any, curves: Curves, x: str) -> None:
             axis.plot(grid, mean, color=color, linewidth=2, label=f"{name} ({len(lines)})" if len(lines) > 1 else name)
         else:
             axis.plot([], [], color=color, label=name)
+    axis.set_xlim(left=0.0)
     axis.set_xlabel(label)
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8)

@@ -1,8 +1,13 @@
 """What a benchmark of trainings leaves: numbers as JSON, curves as a figure."""
 
+import contextlib
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
 
 from train.benchmarks import campaign, plots
 from train.console import files
@@ -19,3 +24,10 @@ def write(
     files.write_json(path, campaign.about() | result)
     plots.draw(panels, x, picture, levels)
     print(f"written to {path} and {picture}")
+
+
+@contextlib.contextmanager
+def growing(width: int) -> Iterator[Callable[[Table], None]]:
+    """Gives a function that shows a table in place of the one before; in a pipe the last one is printed at the end."""
+    with Live(console=Console(width=width), auto_refresh=False) as live:
+        yield lambda table: live.update(table, refresh=True)

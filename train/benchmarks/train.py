@@ -16,8 +16,9 @@ from envs import registry
 from train.benchmarks import campaign, loop, results
 from train.benchmarks.campaign import Job, Point
 from train.console import cli
+from train.console.commands import program
 from train.console.errors import UserError
-from train.engine import jax_setup
+from train.engine import jax_setup, surroundings
 
 # Final mode returns of AWR in the paper (Peng et al. 2019, table 1).
 PAPER = {
@@ -84,11 +85,13 @@ def summarise(points: list[Point], returns: tuple[float, ...]) -> dict[str, Any]
     }
 
 
-def show(config: TrainBenchmark, returns: tuple[float, ...], found: dict[str, dict[str, Any]]) -> None:
-    """Prints the table."""
+def table(config: TrainBenchmark, returns: tuple[float, ...], found: dict[str, dict[str, Any]]) -> Table:
+    """A row for each seed."""
+    title = f"{config.env}, {config.minutes:g} minutes of training each"
+    title += "; to a mode return: minutes of training, env steps" if returns else ""
     levels = [f"{level:g}" for level in returns]
     columns = ("seed", *(f"to {level}" for level in levels), "best", "final", "env steps/s", "gradient steps/s")
-    table = Table(*columns, *(f"{name} s" for name in SECONDS), title=f"{config.env}: minutes of training, env steps")
+    made = Table(*columns, *(f"{name} s" for name in SECONDS), title=title)
     for name, one in found.items():
         cells = []
         for level in levels:
@@ -96,17 +99,19 @@ def show(config: TrainBenchmark, returns: tuple[float, ...], found: dict[str, di
             cells.append(f"{point['train_seconds'] / 60:.1f} min, {point['env_steps'] / 1e6:.2f}M" if point else "-")
         cells += [f"{one['best_mode_return']:.0f}", f"{one['final_mode_return']:.0f}"]
         cells += [f"{one['env_steps_per_second']:,.0f}", f"{one['gradient_steps_per_second']:,.0f}"]
-        table.add_row(name.removeprefix("seed-"), *cells, *(f"{one['seconds'][s]:.0f}" for s in SECONDS))
-    Console(width=170).print(table)
+        made.add_row(name.removeprefix("seed-"), *cells, *(f"{one['seconds'][s]:.0f}" for s in SECONDS))
+    return made
 
 
 def main(args: list[str]) -> int:
     """Trains, measures and prints; writes JSON and a figure."""
-    prog = "python -m train.benchmark train"
+    prog = f"{program('benchmark')} train"
     config = cli.parse(TrainBenchmark, args, prog=prog, description=(__doc__ or "").strip())
     if config.seeds < 1 or config.minutes <= 0 or config.first_seed < 0:
         raise UserError("seeds and minutes must be positive numbers, and first_seed zero or more")
-    env = registry.make(config.env)
+    registry.find(config.env)  # not built: the trainings are to have the accelerator
+    if config.phases:
+        surroundings.refuse_lost_flags(["those of the phases"])
     best = PAPER.get(config.env.removeprefix("paper/"))
     returns = config.returns or (tuple(share * best for share in SHARES) if best else ())
     folder = config.folder or campaign.default_folder("train", config.env)
@@ -115,13 +120,13 @@ def main(args: list[str]) -> int:
         campaign.train(todo, folder, config.at_once)
     curves = {job.name: campaign.curve(folder / job.name) for job in todo}
     found = {name: summarise(points, returns) for name, points in curves.items()}
-    show(config, returns, found)
+    Console(width=170).print(table(config, returns, found))
     result = {"env": config.env, "settings": config.set, "runs": found, "curves": curves}
     if config.phases:
         lapack = registry.calls_lapack(config.env, registry.TaskOptions())
         jax_setup.start_jax(lapack, jax_setup.cores(), reserve=True)
-        measured = loop.measure(env, cli_settings(config), 5)
-        loop.show([measured])
+        measured = loop.measure(registry.make(config.env), cli_settings(config), 5)
+        Console(width=loop.WIDTH).print(loop.table([measured]))
         result["phases"] = measured
     median = statistics.median(one["final_mode_return"] for one in found.values())
     print(f"final mode return, median of {len(found)} seeds: {median:.0f}")

@@ -14,6 +14,7 @@ import tyro
 from train.console.errors import UserError
 
 T = TypeVar("T")
+OWN_TASKS = "--tasks FILE.py, or AWR_MJX_TASKS=FILE.py in the environment: tasks that FILE.py registers are known."
 _BOOLEANS = {"true": "True", "false": "False"}
 
 
@@ -35,7 +36,7 @@ def parse(cls: type[T], args: Sequence[str], *, prog: str, description: str, def
                 args=_spell_out(args, _switches(cls)),
                 default=default,
                 prog=prog,
-                description=description,
+                description=f"{description.strip()}\n\n{OWN_TASKS}",
                 use_underscores=True,
                 config=(tyro.conf.FlagConversionOff, tyro.conf.HelptextFromCommentsOff),
             )

@@ -8,7 +8,8 @@ import tyro
 
 from awr_mjx.variants import VARIANTS
 from train.console import cli
-from train.console.errors import UserError
+from train.console.commands import program
+from train.console.errors import UserError, warn
 from train.engine import config as settings
 from train.engine.config import TrainConfig
 from train.engine.presets import preset
@@ -46,9 +47,9 @@ def parse(args: list[str]) -> Command:
     # One that steps for longer does so with fewer environments: an iteration has as many samples as before.
     num_envs = max(1, start.num_envs * start.awr.rollout_steps // awr.rollout_steps)
     start = dataclasses.replace(start, awr=awr, num_envs=num_envs)
-    command = cli.parse(
-        Command, args, prog="python -m train.main", description=DESCRIPTION, default=Command(config=start)
-    )
+    command = cli.parse(Command, args, prog=program("train"), description=DESCRIPTION, default=Command(config=start))
+    if not saved and cli.peek(args, "batch_size", None) is None:
+        command = dataclasses.replace(command, config=_with_batches_that_fit(command.config))
     command.config.validate()
     if saved:
         changed = settings.differences(saved, command.config)
@@ -57,3 +58,13 @@ def parse(args: list[str]) -> Command:
         if command.run_dir and command.run_dir.resolve() != pathlib.Path(resume or "").resolve():
             raise UserError("--run_dir and --resume name two folders: give only --resume")
     return command
+
+
+def _with_batches_that_fit(config: TrainConfig) -> TrainConfig:
+    """The settings with a `batch_size` that was not asked for lowered, with a warning, to all that the ring holds."""
+    awr = config.awr
+    samples = config.num_envs * awr.capacity
+    if not 0 < samples < awr.batch_size:
+        return config
+    warn([f"batch_size is {samples}, not {awr.batch_size}: all that {config.num_envs} envs x {awr.capacity} rows give"])
+    return dataclasses.replace(config, awr=dataclasses.replace(awr, batch_size=samples))

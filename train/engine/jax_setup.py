@@ -2,13 +2,12 @@
 
 import dataclasses
 import os
-import pathlib
 import re
 
 import jax
 
 from train.console.errors import UserError
-from train.engine import container
+from train.engine import container, surroundings
 from train.engine.config import TrainConfig
 
 # For XLA on CPUs; accelerators do not notice them. The figures are in docs/decisions.md.
@@ -45,6 +44,9 @@ def start_jax(lapack: bool = True, cpu_devices: int = 1, reserve: bool = False) 
 
     Trainings `reserve` most of an accelerator's memory at once. Other programs take what they need, so that they can
     run beside a training; `XLA_PYTHON_CLIENT_PREALLOCATE` chooses otherwise.
+
+    Raises:
+      UserError: if JAX was used before, or the user has chosen a platform that is not there.
     """
     if not reserve:
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -55,12 +57,14 @@ def start_jax(lapack: bool = True, cpu_devices: int = 1, reserve: bool = False) 
         os.environ.setdefault("PJRT_NPROC", "1")
     wanted = CPU_FLAGS | {"xla_force_host_platform_device_count": str(cpu_devices)}
     chosen = [f"--{name}={value}" for name, value in wanted.items() if name not in flags]
+    surroundings.refuse_lost_flags(chosen)
     os.environ["XLA_FLAGS"] = " ".join([*flags.split(), *chosen])
     if jax.config.jax_default_matmul_precision is None:  # type: ignore[attr-defined]
         jax.config.update("jax_default_matmul_precision", "highest")
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
-        cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "awr_mjx" / "jax"
-        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_compilation_cache_dir", surroundings.cache_folder())
+    surroundings.single_precision()
+    surroundings.find_devices()
 
 
 def fitting_devices(num_envs: int, batch_size: int, there: int) -> int:

@@ -69,21 +69,25 @@ def figure(path: pathlib.Path, rows: int, columns: int, height: float) -> Iterat
 
 
 def curves(groups: Groups, path: pathlib.Path) -> None:
-    """Mode return against env steps and against minutes of training: a mean and a band for each group."""
-    with figure(path, 1, 2, 4.4) as axes:
-        for axis, key, unit, label in (
-            (axes[0, 0], "env_steps", 1e6, "million env steps"),
-            (axes[0, 1], "train_seconds", 60.0, "minutes of training"),
-        ):
-            for number, (name, runs) in enumerate(groups.items()):
-                _band(axis, runs, key, unit, f"C{number}", name)
-            axis.set_xlabel(label)
-            axis.set_ylabel("mode return")
-            axis.grid(alpha=0.3)
-            if axis.get_legend_handles_labels()[0]:
-                axis.legend(fontsize=8)
-            else:
-                axis.text(0.5, 0.5, "no evaluation yet", ha="center", transform=axis.transAxes)
+    """Mode return against env steps and against minutes of training, a row a task: a mean and a band for each group."""
+    tasks = list(dict.fromkeys(str(runs[0].settings["env"]) for runs in groups.values()))
+    with figure(path, len(tasks), 2, 4.4) as axes:
+        for row, task in zip(axes, tasks, strict=True):
+            for axis, key, unit, label in (
+                (row[0], "env_steps", 1e6, "million env steps"),
+                (row[1], "train_seconds", 60.0, "minutes of training"),
+            ):
+                axis.set_title(task)
+                for number, (name, runs) in enumerate(groups.items()):
+                    if runs[0].settings["env"] == task:
+                        _band(axis, runs, key, unit, f"C{number}", name)
+                axis.set_xlabel(label)
+                axis.set_ylabel("mode return")
+                axis.grid(alpha=0.3)
+                if axis.get_legend_handles_labels()[0]:
+                    axis.legend(fontsize=8)
+                else:
+                    axis.text(0.5, 0.5, "no evaluation yet", ha="center", transform=axis.transAxes)
 
 
 def _band(axis: Any, runs: list[Run], key: str, unit: float, color: str, name: str) -> None:
@@ -128,12 +132,15 @@ def diagnostics(groups: Groups, path: pathlib.Path) -> None:
     columns = 4
     with figure(path, -(-len(DIAGNOSTICS) // columns), columns, 2.4) as axes:
         for axis, (name, words) in zip(axes.flat, DIAGNOSTICS.items(), strict=True):
-            for number, runs in enumerate(groups.values()):
-                for run in runs:
+            for number, (group, runs) in enumerate(groups.items()):
+                for i, run in enumerate(runs):
                     steps, values = run.column(name)
-                    axis.plot(steps / 1e6, values, color=f"C{number}", linewidth=0.9)
+                    label = group if i == 0 and len(groups) > 1 else None
+                    axis.plot(steps / 1e6, values, color=f"C{number}", linewidth=0.9, label=label)
             axis.set_title(words, fontsize=9)
             axis.tick_params(labelsize=7)
             axis.grid(alpha=0.3)
+        if len(groups) > 1:
+            axes[0, 0].legend(fontsize=6)
         for axis in axes[-1]:
             axis.set_xlabel("million env steps", fontsize=8)

@@ -22,6 +22,7 @@ from train.pictures.painters import find_camera, painter
 KINDS = (*video.ENCODERS, ".png")
 FPS_MAX = {".mp4": 240, ".gif": 50, ".png": math.inf}  # browsers slow a GIF down whose frames last less than 0.02 s
 FPS_SEEN = 60  # more frames a second than this are not shown unless asked for
+SIZE = (640, 480)
 SIZES = (16, 4096)
 SECONDS_MAX = 3600.0
 SHEET, SHEET_COLUMNS = 8, 4
@@ -41,10 +42,10 @@ class RenderConfig:
     """Simulated time to show; if an episode ends before, the next begins."""
     seed: int = 0
     """Start states follow from this."""
-    width: int = 640
-    """Pixels of a frame; even for .mp4."""
-    height: int = 480
-    """Pixels of a frame; even for .mp4."""
+    width: int | None = None
+    """Pixels of a frame; even for .mp4. 640, or as much of it as fits the grid, if not given."""
+    height: int | None = None
+    """Pixels of a frame; even for .mp4. 480, or as much of it as fits the grid, if not given."""
     fps: float | None = None
     """Frames per second, in real time; one per control step, up to 60, if not given."""
     camera: str | None = None
@@ -65,6 +66,13 @@ class RenderConfig:
             raise UserError(f"grid must be columns x rows, such as 3x2, not {self.grid!r}")
         return int(found[1]), int(found[2])
 
+    def size(self, kind: str) -> tuple[int, int]:
+        """Width and height of a frame of a file of `kind`, in pixels."""
+        even = 2 if kind == ".mp4" else 1
+        (columns, rows), (width, height) = self.cells(), SIZE
+        widest, highest = (most - most % math.lcm(even, n) for most, n in ((width, columns), (height, rows)))
+        return (widest if self.width is None else self.width), (highest if self.height is None else self.height)
+
     def validate(self, kind: str) -> None:
         """Raises UserError for the first setting that makes no sense for a file of `kind`, such as ".mp4"."""
         if kind not in KINDS:
@@ -75,12 +83,14 @@ class RenderConfig:
             raise UserError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
         if self.fps is not None and not 0 < self.fps <= FPS_MAX[kind]:
             raise UserError(f"fps must be above 0 and at most {FPS_MAX[kind]} for {kind}, not {self.fps}")
-        for name, cells in zip(("width", "height"), self.cells(), strict=True):
-            size = getattr(self, name)
-            if size % cells:
-                raise UserError(f"{name} must be a multiple of {cells} for a grid of {self.grid}, not {size}")
+        for name, size, cells in zip(("width", "height"), self.size(kind), self.cells(), strict=True):
             if not SIZES[0] <= size <= SIZES[1]:
                 raise UserError(f"{name} must be from {SIZES[0]} to {SIZES[1]} pixels, not {size}")
+            if size % cells:
+                fits = max(size - size % cells, cells)
+                raise UserError(
+                    f"{name} must be a multiple of {cells} for a grid of {self.grid}, not {size}: write {fits}"
+                )
             if kind == ".mp4" and size % 2:
                 raise UserError(f"{name} must be even for .mp4, not {size}: write {size + 1}")
 
@@ -149,8 +159,8 @@ def render(player: Player, config: RenderConfig, out: pathlib.Path) -> tuple[lis
     camera, (columns, rows) = find_camera(env, config.camera), config.cells()
     fps = frames_per_second(config, kind, env.dt)
     times = shown_steps(config, kind, fps, env.dt)
-    size = config.width // columns, config.height // rows
-    with painter(env, *size, camera) as paint, replacing(out) as part:
+    width, height = config.size(kind)
+    with painter(env, width // columns, height // rows, camera) as paint, replacing(out) as part:
         clips = play(player, config.seed, columns * rows, int(times[-1]) + 1)
         frames = rich.progress.track(
             draw(paint, env.dt, clips, times, config),
@@ -163,5 +173,5 @@ def render(player: Player, config: RenderConfig, out: pathlib.Path) -> tuple[lis
         if kind == ".png":
             video.write_sheet(part, frames, SHEET_COLUMNS)
         else:
-            video.write_movie(part, kind, frames, fps, config.width, config.height)
+            video.write_movie(part, kind, frames, fps, width, height)
     return clips, len(times), fps

@@ -7,17 +7,22 @@ import subprocess
 import sys
 
 import pytest
+from matplotlib.figure import Figure
+from rich.table import Table
 
-from train.benchmarks import ablations, campaign, peers, plots
+from train.benchmarks import ablations, campaign, peers, plots, results, train
 from train.benchmarks.campaign import Job
 from train.console import files
 from train.console.errors import UserError
 from train.engine import config as settings
 from train.engine.command_line import parse
 
+SECONDS = {f"{name}_seconds": 60.0 for name in train.SECONDS}
+TRAINED = {"mode_return": 7.0, "env_steps": 1000.0, "gradient_steps": 100.0, **SECONDS}
 # A stand-in for a training: it counts its starts in a file beside its folder, and writes a curve.
 TRAINER = """
 import json, pathlib, sys
+import train.console.files
 run = pathlib.Path(sys.argv[sys.argv.index("--run_dir") + 1])
 starts = run.with_name(run.name + ".starts")
 starts.write_text(starts.read_text() + "x" if starts.exists() else "x")
@@ -50,6 +55,24 @@ def test_what_is_finished_is_not_trained_again(tmp_path: pathlib.Path, trainer: 
     assert starts(folder, "whole") == 1
     assert starts(folder, "half") == 2
     assert campaign.curve(folder / "whole") == [{"env_steps": 20, "mode_return": 5.0, "train_seconds": 60.0}]
+
+
+def test_trainings_are_ours_beside_files_called_as_ours(
+    tmp_path: pathlib.Path, trainer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "train.py").write_text("raise SystemExit('the wrong train')")
+    monkeypatch.chdir(tmp_path / "work")
+    campaign.train([Job("a", (), trainer)], tmp_path / "runs")
+    assert starts(tmp_path / "runs", "a") == 1
+
+
+def test_results_have_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWR_MJX_TASKS", raising=False)
+    monkeypatch.setattr(sys, "argv", ["/x/train/benchmark.py", "train", "--env", "ant"])
+    assert campaign.about()["command"] == "python -m train.benchmark train --env ant"
+    monkeypatch.setattr(sys, "argv", ["/x/bin/awr-mjx", "train", "--env", "ant"])
+    assert campaign.about()["command"] == "awr-mjx benchmark train --env ant"
 
 
 def test_a_failure_ends_the_campaign_with_its_last_line(tmp_path: pathlib.Path, trainer: str) -> None:
@@ -137,6 +160,36 @@ def test_a_figure_is_drawn(tmp_path: pathlib.Path) -> None:
     seeds = [points((1, 5.0), (2, 12.0)), points((1.5, 4.0), (3, 11.0))]
     plots.draw({"one": {"AWR": seeds, "nothing": [[]]}, "two": {"single": seeds[:1]}}, "env_steps", path, levels=[10.0])
     assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_a_curve_of_one_evaluation_is_seen() -> None:
+    axis = Figure().subplots()
+    plots.draw_curves(axis, {"AWR": [points((1, 5.0))]}, "train_seconds")
+    marked = [line for line in axis.lines if line.get_marker() == "."]
+    assert [list(line.get_ydata()) for line in marked] == [[5.0]]
+    assert axis.get_xlim()[0] == 0.0
+
+
+def test_a_table_is_named_after_its_columns() -> None:
+    found = {"seed-0": train.summarise([TRAINED], (5.0, 9.0))}
+    config = train.TrainBenchmark(env="cartpole", minutes=0.2)
+    plain = train.table(config, (), {"seed-0": train.summarise([TRAINED], ())})
+    assert plain.title == "cartpole, 0.2 minutes of training each"
+    whole = train.table(config, (5.0, 9.0), found)
+    assert whole.title == "cartpole, 0.2 minutes of training each; to a mode return: minutes of training, env steps"
+    assert [column.header for column in whole.columns][:4] == ["seed", "to 5", "to 9", "best"]
+
+
+def test_a_growing_table_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError), results.growing(80) as show:
+        for count in range(1, 4):
+            table = Table("row")
+            for i in range(count):
+                table.add_row(f"number {i}")
+            show(table)
+        raise UserError("too large")
+    out = capsys.readouterr().out
+    assert [out.count(f"number {i}") for i in range(3)] == [1, 1, 1]
 
 
 def test_training_is_measured(tmp_path: pathlib.Path) -> None:

@@ -17,8 +17,8 @@ from envs import registry
 from envs.base import Env
 from tests.tasks import Broken, Chain, Walk
 from tests.trained import refusal
-from train.benchmarks import brax_trainers
-from train.benchmarks.brax_trainers import BraxConfig, BraxTask, Clock
+from train.benchmarks import brax_settings, brax_trainers
+from train.benchmarks.brax_trainers import BraxConfig, BraxTask, CompileClock
 from train.console.errors import UserError
 
 needs_brax = pytest.mark.skipif(importlib.util.find_spec("brax") is None, reason="needs the extra brax")
@@ -181,22 +181,22 @@ def test_without_brax_one_line_says_what_to_install(tmp_path: pathlib.Path, monk
 
 
 def test_published_settings_are_found_by_task() -> None:
-    ant = brax_trainers.hyper_parameters("ppo", "paper/ant")
-    assert ant == brax_trainers.hyper_parameters("ppo", "humanoid", "ant")
+    ant = brax_settings.hyper_parameters("ppo", "paper/ant")
+    assert ant == brax_settings.hyper_parameters("ppo", "humanoid", "ant")
     assert (ant["num_envs"], ant["batch_size"], ant["num_minibatches"]) == (4096, 2048, 32)
-    assert brax_trainers.schedule(ant) == (0, 2048 * 32 * 5, 32 * 4)
-    hopper = brax_trainers.hyper_parameters("sac", "hopper")
+    assert brax_settings.schedule(ant) == (0, 2048 * 32 * 5, 32 * 4)
+    hopper = brax_settings.hyper_parameters("sac", "hopper")
     assert (hopper["grad_updates_per_step"], hopper["reward_scaling"]) == (64, 30.0)
-    assert brax_trainers.schedule(hopper) == (8192, 128, 64)
-    assert "Playground" in brax_trainers.hyper_parameters("ppo", "hopper")["source"]
+    assert brax_settings.schedule(hopper) == (8192, 128, 64)
+    assert "Playground" in brax_settings.hyper_parameters("ppo", "hopper")["source"]
     with pytest.raises(UserError, match="suite"):
-        brax_trainers.hyper_parameters("sac", "ant", "humanoid")
+        brax_settings.hyper_parameters("sac", "ant", "humanoid")
 
 
 def test_the_clock_counts_nested_compilation_once(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    clock = Clock()
+    clock = CompileClock()
     clock.pause()
     assert clock.train_seconds == 0.0
     clock.resume()

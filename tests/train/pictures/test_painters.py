@@ -1,0 +1,29 @@
+"""Who draws, and from where."""
+
+import numpy as np
+import pytest
+
+from envs import registry
+from train.console.errors import UserError
+from train.pictures import painters
+from train.pictures.live import Shown
+
+
+def test_cameras() -> None:
+    env = registry.make("inverted_pendulum")
+    assert painters.find_camera(env, None) == "track"
+    assert painters.find_camera(env, "free") == -1
+    with pytest.raises(UserError, match="no camera 'nose'; it has track, free"):
+        painters.find_camera(env, "nose")
+    with pytest.raises(UserError, match="cannot be rendered yet"):
+        painters.find_camera(registry.make("cartpole"), None)
+
+
+def test_task_that_draws_itself_needs_no_camera() -> None:
+    env = registry.make("lunar_lander")
+    assert painters.find_camera(env, None) == -1
+    with pytest.raises(UserError, match="draws its own picture; leave --camera out"):
+        painters.find_camera(env, "track")
+    pose = np.concatenate([np.full(9, 5.0), np.full(11, 3.3), np.zeros(2)])
+    with painters.painter(env, 64, 48, -1) as paint:
+        assert paint(Shown(pose, np.zeros(1), 0.0, 0.0, 0, over=False)).shape == (48, 64, 3)
