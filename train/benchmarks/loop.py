@@ -153,6 +153,8 @@ def main(args: list[str]) -> int:
     """Measures and prints; writes JSON if asked."""
     prog = f"{program('benchmark')} loop"
     config = cli.parse(BenchmarkConfig, args, prog=prog, description=(__doc__ or "").strip())
+    if config.out:
+        files.check_writable(config.out, "name another file with --out")
     if not config.num_envs or min(config.num_envs) <= 0 or config.repeats <= 0:
         raise UserError("num_envs and repeats must be positive numbers")
     if config.samples < 0 or any(config.samples % count for count in config.num_envs):

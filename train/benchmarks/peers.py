@@ -15,7 +15,7 @@ from rich.table import Table
 from envs import registry
 from train.benchmarks import brax_settings, campaign, results
 from train.benchmarks.campaign import Job, Point
-from train.console import cli
+from train.console import cli, files
 from train.console.commands import program
 from train.console.errors import UserError
 
@@ -104,6 +104,8 @@ def main(args: list[str]) -> int:
     """Trains all, one after the other, and prints; writes JSON and a figure."""
     prog = f"{program('benchmark')} peers"
     config = cli.parse(PeersBenchmark, args, prog=prog, description=(__doc__ or "").strip())
+    if config.out:
+        files.check_writable(config.out, "name another file with --out")
     if config.minutes < 0.5 or config.seeds < 1:
         raise UserError("minutes must be 0.5 or more, since they are compared every half minute, and seeds positive")
     peers = {name for name in config.algorithms if parts(name)[0] in PEERS}

@@ -132,6 +132,8 @@ def main(args: list[str]) -> int:
     """Measures and prints; writes JSON if asked."""
     prog = f"{program('benchmark')} physics"
     config = cli.parse(PhysicsConfig, args, prog=prog, description=(__doc__ or "").strip())
+    if config.out:
+        files.check_writable(config.out, "name another file with --out")
     counts = [int(part) if part.strip().isdigit() else 0 for part in config.num_envs.split(",")]
     if min(*counts, config.steps, config.repeats) <= 0:
         raise UserError("num_envs (such as 512,1024), steps and repeats must be positive numbers")

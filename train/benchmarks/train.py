@@ -15,7 +15,7 @@ from rich.table import Table
 from envs import registry
 from train.benchmarks import campaign, loop, results
 from train.benchmarks.campaign import Job, Point
-from train.console import cli
+from train.console import cli, files
 from train.console.commands import program
 from train.console.errors import UserError
 from train.engine import jax_setup, surroundings
@@ -107,6 +107,8 @@ def main(args: list[str]) -> int:
     """Trains, measures and prints; writes JSON and a figure."""
     prog = f"{program('benchmark')} train"
     config = cli.parse(TrainBenchmark, args, prog=prog, description=(__doc__ or "").strip())
+    if config.out:
+        files.check_writable(config.out, "name another file with --out")
     if config.seeds < 1 or config.minutes <= 0 or config.first_seed < 0:
         raise UserError("seeds and minutes must be positive numbers, and first_seed zero or more")
     registry.find(config.env)  # not built: the trainings are to have the accelerator

@@ -1,6 +1,7 @@
 """Campaigns of trainings: what is finished stays, what is stopped goes on, and what the curves say."""
 
 import dataclasses
+import importlib
 import json
 import pathlib
 import subprocess
@@ -226,3 +227,12 @@ def test_bad_input_is_one_line(args: str, message: str) -> None:
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["train", "peers", "ablations", "loop", "physics"])
+def test_what_cannot_be_written_is_refused_before_the_work(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for work in ("train.benchmarks.campaign.train", "train.engine.jax_setup.start_jax"):
+        monkeypatch.setattr(work, lambda *_: pytest.fail("worked before it looked"))
+    module = importlib.import_module(f"train.benchmarks.{name}")
+    with pytest.raises(UserError, match=r"cannot write /no/such/folder/x\.json.*--out"):
+        module.main(["--out", "/no/such/folder/x.json"])
