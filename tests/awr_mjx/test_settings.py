@@ -90,6 +90,18 @@ def test_the_value_is_fitted_in_units_of_the_horizon() -> None:
     assert float(loss) == pytest.approx(0.5 * 0.1**2)
 
 
+def test_monte_carlo_draws_the_rows_that_count_and_no_others() -> None:
+    """One of 64 rows counts. Eight rows drawn from all would most likely miss it, and nothing be learned."""
+    sgd = {"optimizer": "sgd", "momentum": 0.0, "value_lr": 1.0, "value_updates": 1, "gamma": 0.0}
+    few = ring(64 * [0.0])
+    valid = jnp.asarray(np.arange(64) == 40)[:, None]
+    few = few.replace(rows=few.rows.replace(valid=valid))  # type: ignore[attr-defined]
+    for kind, learned in (("monte_carlo", 1.0), ("td_lambda", 0.0)):
+        of = learner(**sgd, returns=kind)
+        state, _ = of.regress_value(start(of), few, jnp.ones((64, 1)), jax.random.key(0))
+        assert bias(state.value) == pytest.approx(learned), kind
+
+
 def test_normalizer_steps_freeze_the_normaliser() -> None:
     rows = ring(4 * [0.0]).rows
     later = rows.replace(obs=rows.obs + 5.0)  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+import jax
 import pytest
 
 from tests.runs import PER_ITERATION, SMALL, about, copied, everything, here, refused, restored, same, train
@@ -230,7 +231,10 @@ def test_a_setting_that_cannot_change_is_named_alone(finished: pathlib.Path) -> 
     assert "{" not in done.stderr
 
 
-def test_a_run_on_more_devices_says_what_it_needs(finished: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_a_run_on_more_devices_says_what_it_needs(
+    finished: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
     run = copied(finished, tmp_path / "run")
     edit(run, devices=2)
     done = here(main, "--resume", run, "--num_steps", 9 * PER_ITERATION)

@@ -12,7 +12,7 @@ from awr_mjx.config import AwrConfig
 from envs import registry
 from envs.base import Env
 from train.console.errors import UserError
-from train.engine import container, jax_setup
+from train.engine import container, jax_setup, surroundings
 from train.engine.config import TrainConfig
 from train.engine.loop import Loop
 
@@ -25,6 +25,7 @@ class Environment(dict[str, str]):
 def environment(monkeypatch: pytest.MonkeyPatch) -> Environment:
     found = Environment()
     monkeypatch.setattr(os, "environ", found)
+    monkeypatch.setattr(surroundings, "was_used", lambda: False)
     return found
 
 
@@ -88,7 +89,7 @@ def test_devices_are_as_many_as_asked_for_or_as_fit(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(jax, "device_count", lambda: 1)
     with pytest.raises(UserError, match="devices is 2, but there is 1: lower it"):
         jax_setup.choose_devices(dataclasses.replace(small, devices=2))
-    with pytest.raises(UserError, match="goes on only where there are as many, not 1"):
+    with pytest.raises(UserError, match="was begun on 2 devices and needs 2, but there is 1: "):
         jax_setup.choose_devices(dataclasses.replace(small, devices=2), resumed=True)
 
 
