@@ -11,6 +11,7 @@ import pytest
 
 from awr_mjx.config import AwrConfig
 from envs import registry
+from envs.base import State
 from tests.tasks import Broken, Walk, leaves_of
 from tests.trained import pendulum_run, python, refusal  # noqa: F401
 from train import check, transfer
@@ -33,7 +34,7 @@ def test_the_list_shows_every_task() -> None:
 class Frozen(Walk):
     """Every episode starts in the same way."""
 
-    def reset(self, key: jax.Array) -> registry.Env:
+    def reset(self, key: jax.Array) -> State:
         return super().reset(jax.random.key(1))
 
 
@@ -112,9 +113,9 @@ def test_only_switches_need_no_value() -> None:
 class Hollow(Walk):
     """Its state has an array without elements, as Brax's and MJX's states do."""
 
-    def reset(self, key: jax.Array) -> registry.Env:
+    def reset(self, key: jax.Array) -> State:
         state = super().reset(key)
-        return state.replace(data=state.data | {"nothing": jnp.zeros((0, 3))})
+        return dataclasses.replace(state, data=state.data | {"nothing": jnp.zeros((0, 3))})
 
 
 def test_a_state_with_empty_arrays_is_saved_and_restored(tmp_path: pathlib.Path) -> None:

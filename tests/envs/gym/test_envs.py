@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 from envs import base, registry
+from envs.base import State
 
 gym = pytest.importorskip("gymnasium")
 mujoco = pytest.importorskip("mujoco")
@@ -18,12 +21,12 @@ TASKS = ("ant", "cartpole", "inverted_pendulum")
 
 
 @pytest.fixture(scope="module")
-def ant():
+def ant() -> Any:
     return registry.make("ant")
 
 
 @pytest.fixture(scope="module")
-def gym_ant():
+def gym_ant() -> Iterator[Any]:
     options = {"include_cfrc_ext_in_observation": False, "contact_cost_weight": 0.0, "disable_env_checker": True}
     env = gym.make("Ant-v5", **options).unwrapped
     env.reset(seed=0)
@@ -34,14 +37,14 @@ def gym_ant():
 # --- registry and protocol ---
 
 
-def test_registry_makes_all_tasks_and_they_speak_the_protocol():
+def test_registry_makes_all_tasks_and_they_speak_the_protocol() -> None:
     assert set(TASKS) <= set(registry.names()) and registry.names() == sorted(registry.names())
     for name in TASKS:
         assert isinstance(registry.make(name), base.Env)
 
 
 @pytest.mark.parametrize(("wrong", "hint"), [("antt", "did you mean 'ant'?"), ("zzzzzz", "(known: ")])
-def test_unknown_task_names_the_nearest_on_one_line(wrong, hint):
+def test_unknown_task_names_the_nearest_on_one_line(wrong: str, hint: str) -> None:
     with pytest.raises(registry.UnknownTask) as error:
         registry.make(wrong)
     message = str(error.value)
@@ -49,32 +52,32 @@ def test_unknown_task_names_the_nearest_on_one_line(wrong, hint):
     assert repr(wrong) in message and hint in message and "cartpole" in message and "\n" not in message
 
 
-def test_a_user_can_register_a_task(monkeypatch):
+def test_a_user_can_register_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
-    marker = object()
+    marker: Any = object()
     registry.register("mine", lambda: marker)
     assert registry.make("mine") is marker and "mine" in registry.names()
 
 
-def test_mujoco_is_imported_only_when_a_task_needs_it():
+def test_mujoco_is_imported_only_when_a_task_needs_it() -> None:
     code = "import sys; from envs import registry; registry.make('cartpole'); sys.exit('mujoco' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_states_are_strongly_typed_and_keep_their_shape(name):
+def test_states_are_strongly_typed_and_keep_their_shape(name: str) -> None:
     env = registry.make(name)
     shape, dtype = ((), jnp.int32) if env.discrete else ((env.action_size,), jnp.float32)
     action = jax.ShapeDtypeStruct(shape, dtype)
     first = jax.eval_shape(env.reset, jax.random.key(0))
     second = jax.eval_shape(env.step, first, action)
     assert first.obs.shape == (env.observation_size,)
-    assert jax.tree.structure(first) == jax.tree.structure(second)
+    assert jax.tree.structure(first) == jax.tree.structure(second)  # type: ignore[operator]
     for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
         assert (a.shape, a.dtype, a.weak_type) == (b.shape, b.dtype, b.weak_type) == (a.shape, jnp.float32, False)
 
 
-def test_ant_carries_43_numbers_of_physics_and_not_a_whole_simulation(ant):
+def test_ant_carries_43_numbers_of_physics_and_not_a_whole_simulation(ant: Any) -> None:
     state = jax.eval_shape(ant.reset, jax.random.key(0))
     assert sum(leaf.size for leaf in jax.tree.leaves(state.data)) == 15 + 14 + 14  # qpos, qvel, warm start
 
@@ -82,7 +85,7 @@ def test_ant_carries_43_numbers_of_physics_and_not_a_whole_simulation(ant):
 # --- ant: the rules, given the same physics ---
 
 
-def scripted(ant, qpos, qvel):
+def scripted(ant: Any, qpos: np.ndarray, qvel: np.ndarray) -> Any:
     """Returns an ant whose physics has been replaced by a jump to (qpos, qvel)."""
     env = object.__new__(type(ant))
     env.__dict__.update(ant.__dict__)
@@ -91,12 +94,12 @@ def scripted(ant, qpos, qvel):
     return env
 
 
-def start(ant, qpos, qvel):
+def start(ant: Any, qpos: np.ndarray, qvel: np.ndarray) -> State:
     state = ant.reset(jax.random.key(0))
     return state.replace(data=ant.init_physics(jnp.asarray(qpos), jnp.asarray(qvel)), info={"x": jnp.float32(qpos[0])})
 
 
-def test_ant_observes_and_rewards_as_gymnasium(ant, gym_ant):
+def test_ant_observes_and_rewards_as_gymnasium(ant: Any, gym_ant: Any) -> None:
     rng = np.random.default_rng(1)
     gym_ant.reset(seed=1)
     for _ in range(5):
@@ -118,7 +121,7 @@ def test_ant_observes_and_rewards_as_gymnasium(ant, gym_ant):
 
 
 @pytest.mark.parametrize("height", [0.19, 0.21, 0.99, 1.01, np.nan])
-def test_ant_is_healthy_when_gymnasiums_is(ant, gym_ant, height):
+def test_ant_is_healthy_when_gymnasiums_is(ant: Any, gym_ant: Any, height: float) -> None:
     qpos, qvel = ant.mj_model.qpos0.copy(), np.zeros(14)
     qpos[2] = height
     gym_ant.data.qpos[:], gym_ant.data.qvel[:] = qpos, qvel
@@ -128,7 +131,7 @@ def test_ant_is_healthy_when_gymnasiums_is(ant, gym_ant, height):
     assert float(state.metrics["reward_healthy"]) == float(healthy)
 
 
-def test_ant_clips_actions_before_it_charges_for_them(ant):
+def test_ant_clips_actions_before_it_charges_for_them(ant: Any) -> None:
     qpos, qvel = ant.mj_model.qpos0, np.zeros(14)
     state = scripted(ant, qpos, qvel).step(start(ant, qpos, qvel), jnp.array([3.0, -3.0] + [0.5] * 6))
     assert float(state.metrics["reward_control"]) == pytest.approx(-0.5 * (1 + 1 + 6 * 0.25))
@@ -138,9 +141,9 @@ def test_ant_clips_actions_before_it_charges_for_them(ant):
 
 
 @pytest.mark.parametrize("name", ["ant", "walker2d"])
-def test_a_robot_in_the_air_moves_as_in_c_mujoco(name):
+def test_a_robot_in_the_air_moves_as_in_c_mujoco(name: str) -> None:
     """Off the floor and inside the joint limits nothing is approximate: float32 MJX against float64 C."""
-    env = registry.make(name)
+    env: Any = registry.make(name)
     model, rng, count = env.mj_model, np.random.default_rng(2), 8
     qpos = np.tile(model.qpos0, (count, 1))
     if name == "ant":
@@ -168,7 +171,7 @@ def test_a_robot_in_the_air_moves_as_in_c_mujoco(name):
         np.testing.assert_allclose(physics.qvel[i], data.qvel, atol=1e-4)
 
 
-def test_ant_left_alone_stands_about_as_gymnasiums(ant, gym_ant):
+def test_ant_left_alone_stands_about_as_gymnasiums(ant: Any, gym_ant: Any) -> None:
     """Loose on purpose: one evaluation per step, with softer limits, is not RK4, so only posture is compared.
 
     Gymnasium's ant itself creeps on its feet (from 0.57 m after 1 s to 0.49 m after 10 s), and stands at 0.62 m with
@@ -189,7 +192,7 @@ def test_ant_left_alone_stands_about_as_gymnasiums(ant, gym_ant):
 # --- the small tasks ---
 
 
-def test_cartpole_is_gymnasiums_step_by_step():
+def test_cartpole_is_gymnasiums_step_by_step() -> None:
     env, theirs = registry.make("cartpole"), gym.make("CartPole-v1", disable_env_checker=True).unwrapped
     step, rng = jax.jit(env.step), np.random.default_rng(3)
     starts = [np.asarray(env.reset(jax.random.key(i)).obs) for i in range(8)]
@@ -212,15 +215,15 @@ def test_cartpole_is_gymnasiums_step_by_step():
     theirs.close()
 
 
-def test_cartpole_and_pendulum_start_as_gymnasiums():
+def test_cartpole_and_pendulum_start_as_gymnasiums() -> None:
     for name, bound in (("cartpole", 0.05), ("inverted_pendulum", 0.01)):
         obs = np.asarray(jax.vmap(registry.make(name).reset)(jax.random.split(jax.random.key(0), 4096)).obs)
         assert np.abs(obs).max() <= bound
         np.testing.assert_allclose(obs.std(0), bound / np.sqrt(3), rtol=0.05)
 
 
-def test_inverted_pendulum_steps_as_gymnasiums():
-    env = registry.make("inverted_pendulum")
+def test_inverted_pendulum_steps_as_gymnasiums() -> None:
+    env: Any = registry.make("inverted_pendulum")
     theirs = gym.make("InvertedPendulum-v5", disable_env_checker=True).unwrapped
     theirs.reset(seed=0)
     rng, count = np.random.default_rng(4), 32
