@@ -1,7 +1,7 @@
 """Writes a trained policy as one file: `python -m train.export --run RUN --out policy.npz`, `.onnx` or `.stablehlo`.
 
 The file holds the policy network, the observation normaliser and what the policy is for. NumPy, onnxruntime or JAX
-plays it without this project (`train.policy_files`). It is played against JAX before it gets its name.
+plays it without this project (`train.policies`). It is played against JAX before it gets its name.
 """
 
 import dataclasses

@@ -212,6 +212,6 @@ def test_minibatches_are_drawn_from_rows_that_count_alone() -> None:
     # Pearson's statistic of a uniform draw has mean k - 1 and variance 2 (k - 1): 5 standard deviations.
     expected, freedom = draws / len(cells), len(cells) - 1
     assert abs(((counts - expected) ** 2 / expected).sum() - freedom) < 5 * (2 * freedom) ** 0.5
-    full = view.replace(rows=view.rows.replace(valid=jnp.ones((CAPACITY, ENVS), bool)))  # type: ignore[attr-defined]
+    full = view.replace(rows=view.rows.replace(valid=jnp.ones((CAPACITY, ENVS), bool)))
     places = replay.draw_valid(full, jax.random.key(0), draws)
     assert len(np.unique(np.asarray(places.time * ENVS + places.env))) == CAPACITY * ENVS

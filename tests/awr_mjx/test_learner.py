@@ -1,5 +1,6 @@
 """The two regressions end where algebra says that they must."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +30,8 @@ SMALL = {"policy_hidden": (), "value_hidden": (), "batch_size": 512}
 
 
 def ring_of(rows: dict[str, np.ndarray], discrete: bool = False) -> replay.Ring:
-    ring = replay.init(*rows["obs"].shape, rows["action"].shape[-1], discrete)
+    steps, envs, size = rows["obs"].shape
+    ring = replay.init(steps, envs, size, rows["action"].shape[-1], discrete)
     types = {"terminated": bool, "valid": bool, "action": jnp.int32 if discrete else jnp.float32}
     return replay.insert(ring, replay.Rows(**{k: jnp.asarray(v, types.get(k, jnp.float32)) for k, v in rows.items()}))
 
@@ -199,7 +201,7 @@ def test_values_are_in_units_of_reward() -> None:
     params = {"out": {"kernel": jnp.array([[0.5], [-1.0]]), "bias": jnp.array([0.25])}}
     stats = normalizer.Normalizer(jnp.array(5.0), jnp.array([1.0, 0.0]), jnp.array([4.0, 1.0]))
     # Normalised (2, 1) and (clipped) (3, 0): 50 (1 - 1 + 0.25) = 12.5 and 50 (1.5 + 0.25) = 87.5.
-    state = learner.init(jax.random.key(0)).replace(value=params, normalizer=stats)
+    state = dataclasses.replace(learner.init(jax.random.key(0)), value=params, normalizer=stats)
     found = learner.value(state, jnp.array([[5.0, 1.0], [99.0, 0.0]]))
     np.testing.assert_allclose(found, [12.5, 87.5], rtol=1e-5)
 

@@ -104,5 +104,6 @@ def test_inserting_works_in_place() -> None:
     rows = jax.tree.map(lambda x: jax.ShapeDtypeStruct((8, *x.shape[1:]), x.dtype), ring.rows)
     program = jax.jit(replay.insert, donate_argnums=0).lower(ring, rows).compile()
     usage = program.memory_analysis()
+    assert usage is not None
     assert usage.alias_size_in_bytes >= size(ring)
     assert usage.temp_size_in_bytes < 0.01 * size(ring)

@@ -50,8 +50,8 @@ def fill(rows: dict[str, np.ndarray], capacity: int, block: int) -> replay.Ring:
     ring = replay.init(capacity, envs, 3, 2, discrete=False)
     for start in range(0, time, block):
         part = {k: v[start : start + block] for k, v in rows.items()}
-        part = {k: jnp.asarray(v, bool if v.dtype == bool else jnp.float32) for k, v in part.items()}
-        ring = replay.insert(ring, replay.Rows(**part))
+        arrays = {k: jnp.asarray(v, bool if v.dtype == bool else jnp.float32) for k, v in part.items()}
+        ring = replay.insert(ring, replay.Rows(**arrays))
     return ring
 
 
@@ -86,7 +86,7 @@ def test_relabel_is_the_forward_view(time: int, lam: float) -> None:
     assert rows["valid"][-12:].sum() > 20
     for i, t in enumerate(place):
         for n in np.flatnonzero(newest["valid"][i]):
-            np.testing.assert_allclose(g[t, n], forward_view(newest, live, n, i, GAMMA, lam), rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(g[t, n], forward_view(newest, live, int(n), i, GAMMA, lam), rtol=1e-5, atol=1e-5)
             np.testing.assert_allclose(v[t, n], newest["obs"][i, n] @ W + 3.0, rtol=1e-5, atol=1e-5)
 
 

@@ -40,7 +40,7 @@ def start(of: Learner, policy_bias: list[float] | None = None, value_bias: float
     if policy_bias:
         policy = policy | {"net": {"out": policy["net"]["out"] | {"bias": jnp.asarray(policy_bias, jnp.float32)}}}
     value = {"out": value["out"] | {"bias": jnp.full(1, value_bias, jnp.float32)}}
-    return state.replace(policy=policy, value=value)  # type: ignore[attr-defined, no-any-return]
+    return state.replace(policy=policy, value=value)
 
 
 def update(of: Learner, state: LearnerState, of_ring: replay.Ring) -> tuple[LearnerState, dict[str, float]]:

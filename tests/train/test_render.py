@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 from fractions import Fraction
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
@@ -56,8 +57,13 @@ def test_folder_that_is_no_run_is_refused(tmp_path: pathlib.Path, monkeypatch: p
 def test_a_task_with_a_slash_has_a_movie_in_its_run(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     files.write_json(tmp_path / "config.json", {"settings": settings.to_dict(TrainConfig(env="paper/ant"))})
     player, drawn = Player(TrainConfig(), Walk(), None, None, 0), list[pathlib.Path]()  # type: ignore[arg-type]
+
+    def draw(player: Player, config: Any, out: pathlib.Path) -> tuple[list[Any], int, Fraction]:
+        drawn.append(out)
+        return [], 1, Fraction(1)
+
     monkeypatch.setattr(render, "load", lambda run, step: player)
-    monkeypatch.setattr(render, "render", lambda player, config, out: drawn.append(out) or ([], 1, Fraction(1)))
+    monkeypatch.setattr(render, "render", draw)
     monkeypatch.setattr(sys, "argv", ["program", "--run", str(tmp_path)])
     assert render.main() == 0
     assert drawn == [tmp_path / "paper-ant.mp4"]

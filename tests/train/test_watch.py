@@ -75,12 +75,15 @@ def test_live_samples_and_pushes() -> None:
     player = make_player("inverted_pendulum")
     live, other = Live(player, 0), Live(player, 0)
     other.sampled = True
-    live.step(), other.step()
+    live.step()
+    other.step()
     assert (live.shown.action != other.shown.action).all()
-    live.reset(0), other.reset(0)
+    live.reset(0)
+    other.reset(0)
     other.sampled = False
     other.push((2.0, 0.0, 0.0))
-    live.step(), other.step()
+    live.step()
+    other.step()
     assert other.shown.pose[0] - live.shown.pose[0] == pytest.approx(2.0 * player.env.dt, rel=0.5)
 
 

@@ -18,7 +18,7 @@ from train.pictures.live import Shown
 
 
 def load(run: pathlib.Path, step: int | None = None) -> Player:
-    """The policy of a run, as `train.player.load_policy`, in a process that can draw it.
+    """The policy of a run, as `train.engine.player.load_policy`, in a process that can draw it.
 
     Raises:
       UserError: if there is none, or it cannot be drawn here.

@@ -1,6 +1,7 @@
 """The locomotion tasks against Gymnasium: models, one step of the exact physics, rules, starts."""
 
 import pathlib
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,7 +17,7 @@ from docs.studies.one_step import TASKS, twin
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", TASKS)
-def test_models_have_gymnasiums_numbers(name):
+def test_models_have_gymnasiums_numbers(name: str) -> None:
     ours, theirs = models.exact(f"{name}.xml"), twin(TASKS[name]("exact")).model
     for field in dir(theirs):
         value = getattr(theirs, field)
@@ -47,7 +48,7 @@ TOLERANCE = {
 
 
 @pytest.mark.parametrize("name", TOLERANCE)
-def test_one_step_of_the_exact_physics_is_gymnasiums(name):
+def test_one_step_of_the_exact_physics_is_gymnasiums(name: str) -> None:
     found = one_step.compare(name, None, 200, frictionless=name == "ant")
     positions, velocities, rest, reward = TOLERANCE[name]
     for part, bound in (("positions", positions), ("velocities", velocities), ("rest", rest)):
@@ -61,7 +62,7 @@ def test_one_step_of_the_exact_physics_is_gymnasiums(name):
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_starts_are_gymnasiums(name):
+def test_starts_are_gymnasiums(name: str) -> None:
     env = TASKS[name]("fast")
     theirs = twin(env)
     theirs.reset(seed=0)
@@ -95,11 +96,11 @@ def test_starts_are_gymnasiums(name):
         ("paper/humanoid", {}, 376),
     ],
 )
-def test_observations_have_gymnasiums_sizes(name, options, size):
+def test_observations_have_gymnasiums_sizes(name: str, options: dict[str, Any], size: int) -> None:
     assert registry.make(name, registry.TaskOptions(**options)).observation_size == size
 
 
-def test_paper_models_have_the_masses_of_the_papers_mujoco():
+def test_paper_models_have_the_masses_of_the_papers_mujoco() -> None:
     """Total masses in kg, from running today's and yesterday's formula for a capsule's volume."""
     for name, mass in {
         "humanoid": 39.646,
@@ -116,7 +117,7 @@ AUTHORS = pathlib.Path(__file__).parents[2] / "shared" / "reference" / "author_p
 
 
 @pytest.mark.skipif(not AUTHORS.is_dir(), reason="the authors' policies are not here")
-def test_authors_hopper_plays_in_the_papers_task():
+def test_authors_hopper_plays_in_the_papers_task() -> None:
     """The others too, but that takes minutes: python -m docs.studies.author_policies."""
     returns = author_policies.play("hopper", author_policies.load(AUTHORS / "hopper.npz"), 4)
     assert np.mean(returns) > 3300

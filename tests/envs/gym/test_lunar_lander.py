@@ -1,5 +1,8 @@
 """The lander against Gymnasium's, which is Box2D itself: its numbers, flights, touch-downs, rewards, wind."""
 
+import dataclasses
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +26,7 @@ def env() -> LunarLander:
 
 
 def test_masses_are_box2ds(env: LunarLander) -> None:
-    theirs = study.gymnasium.make("LunarLander-v3").unwrapped
+    theirs: Any = study.gymnasium.make("LunarLander-v3").unwrapped
     theirs.reset(seed=0)
     for shape, body in ((env.scene.hull, theirs.lander), (env.scene.leg, theirs.legs[0])):
         about = body.inertia - body.mass * body.localCenter.lengthSquared
@@ -76,9 +79,9 @@ def test_an_episode_of_gymnasiums_controller_lands(env: LunarLander) -> None:
 
 
 def test_wind_is_gymnasiums() -> None:
-    env = registry.make("lunar_lander", TaskOptions(wind=True))
+    env: Any = registry.make("lunar_lander", TaskOptions(wind=True))
     assert env.gymnasium.options == {"enable_wind": True}
-    theirs = study.gymnasium.make("LunarLander-v3", enable_wind=True).unwrapped
+    theirs: Any = study.gymnasium.make("LunarLander-v3", enable_wind=True).unwrapped
     theirs.reset(seed=1)
     theirs.wind_idx, theirs.torque_idx = 123, -4567
     state = jax.jit(env.reset)(jax.random.key(0))
@@ -105,7 +108,7 @@ def test_picture_shows_lander_and_flame(env: LunarLander) -> None:
 
 
 def test_first_step_follows_gymnasium(env: LunarLander) -> None:
-    theirs = study.gymnasium.make("LunarLander-v3")
+    theirs: Any = study.gymnasium.make("LunarLander-v3")
     first = jax.jit(lambda world: env.observe(step_in_flight(env.scene, world)))
     for seed in range(4):
         draws, _ = seeding.np_random(seed)
@@ -113,5 +116,5 @@ def test_first_step_follows_gymnasium(env: LunarLander) -> None:
         vx, vy = (env.dt * env.scene.hull.inv_mass * draws.uniform(-1000, 1000) for _ in range(2))
         world = env.hung()
         hull = world.bodies[0]._replace(vx=jnp.float32(vx), vy=jnp.float32(vy))
-        obs = first(world.replace(bodies=(hull, *world.bodies[1:])))
+        obs = first(dataclasses.replace(world, bodies=(hull, *world.bodies[1:])))
         np.testing.assert_allclose(obs, theirs.reset(seed=seed)[0], atol=1e-4)

@@ -100,7 +100,14 @@ def test_the_line_search_finds_the_least_cost() -> None:
             dynamics._line_search(*(jnp.asarray(x, jnp.float32) for x in (slope, curvature, weight, excess, moved)))
         )
 
-        def cost(length: np.ndarray, w=weight, e=excess, m=moved, s=slope, c=curvature) -> np.ndarray:
+        def cost(
+            length: np.ndarray,
+            w: np.ndarray = weight,
+            e: np.ndarray = excess,
+            m: np.ndarray = moved,
+            s: Any = slope,
+            c: Any = curvature,
+        ) -> np.ndarray:
             there = np.minimum(e + np.multiply.outer(length, m), 0)
             return s * length + c * length**2 / 2 + 0.5 * np.sum(w * there**2, -1)
 

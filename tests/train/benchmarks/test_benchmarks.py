@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from rich.table import Table
@@ -167,7 +168,7 @@ def test_a_curve_of_one_evaluation_is_seen() -> None:
     axis = Figure().subplots()
     plots.draw_curves(axis, {"AWR": [points((1, 5.0))]}, "train_seconds")
     marked = [line for line in axis.lines if line.get_marker() == "."]
-    assert [list(line.get_ydata()) for line in marked] == [[5.0]]
+    assert [np.asarray(line.get_ydata()).tolist() for line in marked] == [[5.0]]
     assert axis.get_xlim()[0] == 0.0
 
 

@@ -107,7 +107,7 @@ def test_brax_meets_our_task_as_it_is() -> None:
         action = jax.random.uniform(jax.random.key(time_step), (5, 1), minval=-1.5, maxval=1.5)
         before = jax.tree.structure(state)
         state = step(state, action)
-        assert jax.tree.structure(state) == before
+        assert jax.tree.structure(state) == before  # type: ignore[operator]
         for i in range(5):
             ours[i] = env.step(ours[i], action[i])
             steps[i] += 1
@@ -141,8 +141,8 @@ def test_the_program_writes_what_it_did(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(registry._FACTORIES, "test/chain", (Chain, "test"))
-    monkeypatch.setitem(brax_trainers.SAC, "chain", (32, 8, 1e-3, 0.9, 1.0, False, "here"))
-    monkeypatch.setattr(brax_trainers, "SAC_SHARED", {"num_envs": 4, "min_replay_size": 8, "max_replay_size": 64})
+    monkeypatch.setitem(brax_settings.SAC, "chain", (32, 8, 1e-3, 0.9, 1.0, False, "here"))
+    monkeypatch.setattr(brax_settings, "SAC_SHARED", {"num_envs": 4, "min_replay_size": 8, "max_replay_size": 64})
     run = tmp_path / "deep" / "run"
     args = f"--algorithm sac --env test/chain --minutes 0.01 --eval-envs 2 --devices 1 --run_dir {run}"
     monkeypatch.setattr(sys, "argv", ["program", *args.split()])

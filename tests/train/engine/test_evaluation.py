@@ -54,7 +54,7 @@ class Breaks(Chain):
     def step(self, state: State, action: jax.Array) -> State:
         after = super().step(state, action)
         reward = jnp.where(after.reward > 0, jnp.inf, 1.0)
-        return after.replace(reward=reward)  # type: ignore[attr-defined, no-any-return]
+        return after.replace(reward=reward)
 
 
 def test_a_number_that_is_not_finite_ends_an_episode_with_what_it_had() -> None:
@@ -66,7 +66,7 @@ class Asks(Chain):
     """Pays what the action is, so that a return tells which actions were taken."""
 
     def step(self, state: State, action: jax.Array) -> State:
-        return super().step(state, action).replace(reward=action[0])  # type: ignore[attr-defined, no-any-return]
+        return super().step(state, action).replace(reward=action[0])
 
 
 def test_it_plays_the_mode_action_for_normalised_observations() -> None:
@@ -75,7 +75,7 @@ def test_it_plays_the_mode_action_for_normalised_observations() -> None:
     state, key = jax.jit(of.init)(jax.random.key(0)), jax.random.key(1)
     kernel = jnp.asarray(np.stack([w, 0 * w], axis=1), jnp.float32)
     policy = {"net": {"out": {"kernel": kernel, "bias": jnp.zeros(2)}}}
-    stats = state.normalizer.replace(mean=jnp.ones(SIZE), variance=jnp.full(SIZE, 4.0))  # type: ignore[attr-defined]
+    stats = state.normalizer.replace(mean=jnp.ones(SIZE), variance=jnp.full(SIZE, 4.0))
     task = Asks(SIZE, "never", episode_length=3)
     returns, _ = make_evaluator(task, of, EPISODES)(policy, stats, key)
     starts = np.asarray(jax.vmap(task.reset)(jax.random.split(key, EPISODES)).data)

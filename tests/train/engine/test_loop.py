@@ -48,7 +48,7 @@ def through_the_host(state: TrainState) -> TrainState:
 
     def copy(x: jax.Array) -> jax.Array:
         if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
-            return jax.device_put(jax.random.wrap_key_data(np.array(jax.random.key_data(x))), x.sharding)
+            return jax.device_put(jax.random.wrap_key_data(jnp.array(np.array(jax.random.key_data(x)))), x.sharding)
         return jax.device_put(np.array(x), x.sharding)
 
     return jax.tree.map(copy, state)
@@ -77,7 +77,7 @@ def test_everything_follows_from_the_seed() -> None:
 def test_it_is_compiled_once() -> None:
     state, _ = run(chain_loop().init(3), 3)
     run(through_the_host(state), 2)
-    assert chain_loop().epoch._cache_size() == 1  # type: ignore[attr-defined]
+    assert chain_loop().epoch._cache_size() == 1
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ class State:
 
 def plan(devices: list[Device], with_ring: bool = True) -> MemoryPlan:
     state: Any = State(len(devices))
-    return memory.plan(state, with_ring, devices)  # type: ignore[arg-type]
+    return memory.plan(state, with_ring, devices)
 
 
 def test_accelerators_hold_a_share_each() -> None:

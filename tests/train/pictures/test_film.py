@@ -107,4 +107,6 @@ def test_play_goes_on_after_an_episode(
         assert [(end.total, end.steps) for end in film.episodes(clip)] == episodes
         assert clip[-1].over == over
         births = [float(jax.random.uniform(jax.random.fold_in(jax.random.key(3 + i), k))) for k in range(3)]
-        np.testing.assert_array_equal(poses[:, 0], np.take(np.float32(births), np.cumsum(np.equal(counted, 0)) - 1))
+        np.testing.assert_array_equal(
+            poses[:, 0], np.take(np.asarray(births, np.float32), np.cumsum(np.equal(counted, 0)) - 1)
+        )
