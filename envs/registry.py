@@ -140,3 +140,10 @@ register("lunar_lander", _lunar_lander, "Gymnasium LunarLander-v3")
 register("inverted_pendulum", _inverted_pendulum, "Gymnasium InvertedPendulum-v5")
 for _name in ("Ant", "HalfCheetah", "Hopper", "Walker2d", "Humanoid"):
     _register_gymnasium(_name.lower(), _name)
+
+_HERE = dict(_FACTORIES)
+
+
+def comes_along(name: str) -> bool:
+    """Returns whether every program knows task `name`, also one in which nothing has been registered."""
+    return name.partition("/")[0] in FAMILIES or (name in _HERE and _FACTORIES[name] == _HERE[name])

@@ -9,12 +9,13 @@ from envs import registry
 from envs.vector import check_task
 from train.console import cli, errors
 from train.console.errors import UserError, run_program
+from train.console.screen import Screen
 from train.console.tasks import show_tasks
 from train.engine import checkpointing, jax_setup, memory, run_folder
 from train.engine.command_line import parse
 from train.engine.loop import Loop
-from train.engine.metrics_log import Screen
-from train.engine.training import Clock, Stop, Training
+from train.engine.signals import Stop
+from train.engine.training import Clock, Training
 
 PROGRAM_START = time.monotonic()
 
@@ -46,12 +47,13 @@ def main() -> int:
             )
     else:
         done = 0
-    stop = Stop()
     screen = Screen(config.num_steps, config.minutes)
+    stop = Stop(say=screen.last_words)
     try:
         device = jax.devices()[0]
         screen.say(f"{config.env}: {config.num_envs} environments on {config.devices} {device.device_kind}")
         screen.say(f"memory: {plan}")
+        screen.say("compiling: up to a minute the first time, seconds after that")
         begun = time.monotonic()
         epoch = loop.epoch.lower(template).compile()
         usage = epoch.memory_analysis()
@@ -65,6 +67,7 @@ def main() -> int:
         clock = Clock(PROGRAM_START, compile=seconds)
         return Training(run, config, loop, epoch, screen, stop, done, clock, bool(command.resume)).go(state)
     finally:
+        stop.close()
         screen.close()
 
 
