@@ -11,7 +11,7 @@ from train.console import cli
 from train.console.commands import program
 from train.console.errors import UserError, run_program
 from train.console.files import check_writable, write_json
-from train.engine.evaluation import make_evaluator
+from train.engine.evaluation import Evaluator
 from train.engine.jax_setup import start_jax
 from train.engine.player import load_policy
 
@@ -43,7 +43,7 @@ def main() -> int:
     player = load_policy(config.run, config.step)
     out = config.out or config.run / "evaluation.json"
     check_writable(out, "name another file with --out")
-    evaluator = make_evaluator(player.env, player.learner, config.episodes)
+    evaluator = Evaluator(player.env, player.learner, config.episodes)
     learned = player.learned
     returns, lengths = map(np.asarray, evaluator(learned.policy, learned.normalizer, jax.random.key(config.seed)))
     result = {

@@ -9,13 +9,15 @@ from envs import registry
 from envs.vector import check_task
 from train.console import cli, errors
 from train.console.errors import UserError, run_program
+from train.console.screen import Screen
 from train.console.tasks import show_tasks
 from train.engine import config as settings
 from train.engine import jax_setup, memory, restoring, run_folder
 from train.engine.command_line import parse
 from train.engine.loop import Loop
-from train.engine.metrics_log import MetricsLog, Screen
-from train.engine.training import Clock, Stop, Training
+from train.engine.metrics_log import MetricsLog
+from train.engine.signals import Stop
+from train.engine.training import Clock, Training
 
 PROGRAM_START = time.monotonic()
 
@@ -50,9 +52,10 @@ def main() -> int:
         run = run or stack.enter_context(run_folder.made(command.run_dir, config))
         log = MetricsLog(run, done if command.resume else None, settings.to_dict(config) if config.wandb else None)
         stack.callback(log.close)
-        stop = Stop()
         screen = Screen(config.num_steps, config.minutes)
         stack.callback(screen.close)
+        stop = Stop(say=screen.last_words)
+        stack.callback(stop.close)
         device = jax.devices()[0]
         screen.say(f"{config.env}: {config.num_envs} environments on {config.devices} {device.device_kind}")
         if command.resume:
@@ -60,6 +63,7 @@ def main() -> int:
                 f"goes on from {done:,} env steps" if state else "has no checkpoint yet: starts from its settings"
             )
         screen.say(f"memory: {plan}")
+        screen.say("compiling: up to a minute the first time, seconds after that")
         begun = time.monotonic()
         epoch = loop.epoch.lower(template).compile()
         usage = epoch.memory_analysis()

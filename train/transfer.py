@@ -16,7 +16,7 @@ from train.console import cli
 from train.console.commands import program
 from train.console.errors import UserError, run_program
 from train.console.files import check_writable, write_json
-from train.engine.evaluation import make_evaluator
+from train.engine.evaluation import Evaluator
 from train.engine.jax_setup import start_jax
 from train.engine.player import Player, load_policy
 
@@ -87,7 +87,7 @@ def main() -> int:
     out = config.out or config.run / "transfer.json"
     check_writable(out, "name another file with --out")
     there, lengths = play_in_gymnasium(player, config.episodes, config.seed)
-    evaluator = make_evaluator(player.env, player.learner, config.episodes)
+    evaluator = Evaluator(player.env, player.learner, config.episodes)
     key = jax.random.key(config.seed)
     here, _ = map(np.asarray, evaluator(player.learned.policy, player.learned.normalizer, key))
     ratio = float(there.mean() / here.mean()) if here.mean() > 0 else float("nan")

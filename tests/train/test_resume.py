@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import pytest
@@ -67,9 +68,12 @@ def test_training_holds_the_lock(finished: pathlib.Path, tmp_path: pathlib.Path)
     held = []
 
     class Watched(metrics_log.MetricsLog):
+        def __init__(self, run: pathlib.Path, *more: Any) -> None:
+            super().__init__(run, *more)
+            self.run = run
+
         def write(self, env_steps: int, values: dict[str, float]) -> None:
-            run = self._path.parent
-            with (run / ".lock").open() as file, pytest.raises(BlockingIOError):
+            with (self.run / ".lock").open() as file, pytest.raises(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             held.append(env_steps)
             super().write(env_steps, values)
@@ -294,7 +298,7 @@ def read_only(finished: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def test_a_read_only_run_is_refused_at_once(read_only: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused(here(main, "--resume", read_only, "--num_steps", 9 * PER_ITERATION), "cannot write in", "Permission denied")
-    monkeypatch.setattr(evaluate, "make_evaluator", lambda *_: pytest.fail("played before it looked"))
+    monkeypatch.setattr(evaluate, "Evaluator", lambda *_: pytest.fail("played before it looked"))
     refused(here(evaluate.main, "--run", read_only), "cannot write", "Permission denied", "--out")
 
 

@@ -32,7 +32,7 @@ from train.benchmarks.brax_settings import hyper_parameters, schedule
 from train.console import cli, files
 from train.console.errors import UserError, run_program
 from train.engine import jax_setup
-from train.engine.evaluation import make_evaluator
+from train.engine.evaluation import Evaluator
 from train.engine.metrics_log import MetricsLog
 
 EPOCHS = 1_000_000  # more than any run has time for: the clock ends it
@@ -170,7 +170,7 @@ class Curve:
 
         if not self._evaluate:
             learner: Any = types.SimpleNamespace(policy=policy)
-            self._evaluate = make_evaluator(self.env, learner, self.config.eval_envs)
+            self._evaluate = Evaluator(self.env, learner, self.config.eval_envs)
         key, no_stats = jax.random.fold_in(jax.random.key(self.config.seed), 1), None
         # Without weak types, as after an epoch: else the evaluation would be compiled for the untrained policy alone.
         returns, lengths = map(np.asarray, self._evaluate(strong(params), no_stats, key))

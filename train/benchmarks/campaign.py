@@ -12,20 +12,21 @@ import os
 import pathlib
 import platform
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import IO, Any, cast
 
 from rich.console import Console
 
 from train.console import commands, files
 from train.console.errors import UserError
+from train.console.screen import Unfailing, number
 from train.engine import config as settings
-from train.engine import jax_setup, restoring
+from train.engine import jax_setup, metrics_log, restoring
 from train.engine.command_line import parse
+from train.engine.signals import Stop
 
 Point = dict[str, float]
 PROJECT = pathlib.Path(__file__).parents[2]
@@ -82,6 +83,7 @@ def _start(job: Job, run: pathlib.Path, cores: list[int]) -> subprocess.Popen[by
             stdout=log,
             stderr=subprocess.STDOUT,
             env=os.environ | {"PYTHONPATH": _path()} | job.env,
+            start_new_session=True,  # a terminal's Ctrl-C is for us, who pass it on; twice would mean "at once"
         )
 
 
@@ -121,12 +123,12 @@ def train(jobs: Sequence[Job], folder: pathlib.Path, at_once: int = 1) -> None:
     every = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     free = [every[i::at_once] for i in range(at_once)]
     waiting = [job for job in jobs if not _finished(folder / job.name)]
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(file=cast(IO[str], Unfailing(sys.stdout)), highlight=False, soft_wrap=True)
     console.print(f"{len(jobs)} trainings, {len(jobs) - len(waiting)} of them there already, in {folder}")
-    signal.signal(signal.SIGTERM, _interrupt)  # or the trainings would go on alone
+    stop = Stop(careful=True)  # or the trainings would go on alone
     working: list[tuple[Job, subprocess.Popen[bytes], list[int]]] = []
     try:
-        while waiting or working:
+        while (waiting or working) and not stop.asked:
             while waiting and free:
                 job, cores = waiting.pop(0), free.pop(0)
                 working.append((job, _start(job, folder / job.name, cores), cores))
@@ -139,19 +141,18 @@ def train(jobs: Sequence[Job], folder: pathlib.Path, at_once: int = 1) -> None:
                     raise UserError(f"{job.name} failed: {_last_line(folder / f'{job.name}.log')}")
                 if not _finished(folder / job.name):
                     raise UserError(f"{job.name} was stopped: give the same command to go on with it")
-                reached = curve(folder / job.name)[-1]["mode_return"]
-                console.print(
-                    f"{datetime.datetime.now():%H:%M} {job.name}: mode return {reached:.0f}, {len(waiting)} waiting"
-                )
+                reached = curve(folder / job.name)[-1:]
+                words = f"mode return {number(reached[0]['mode_return'])}" if reached else "never evaluated"
+                console.print(f"{datetime.datetime.now():%H:%M} {job.name}: {words}, {len(waiting)} waiting")
+        if stop.asked:
+            console.print(f"stopped by {stop.asked}: {len(working)} trainings save what they have")
+            raise KeyboardInterrupt
     finally:
         for _, process, _ in working:
             process.terminate()
         for _, process, _ in working:
             process.wait()
-
-
-def _interrupt(number: int, _: Any) -> None:
-    raise KeyboardInterrupt
+        stop.close()
 
 
 def _finished(run: pathlib.Path) -> bool:
@@ -164,16 +165,9 @@ def _last_line(log: pathlib.Path) -> str:
     return lines[-1] if lines else "it printed nothing"
 
 
-def lines(run: pathlib.Path) -> Iterator[Point]:
-    """The lines of a run's `metrics.jsonl`, oldest first."""
-    path = run / "metrics.jsonl"
-    for line in path.read_text().splitlines() if path.is_file() else []:
-        yield json.loads(line)
-
-
 def curve(run: pathlib.Path) -> list[Point]:
     """The evaluations of a run, oldest first."""
-    return [point for point in lines(run) if "mode_return" in point]
+    return [point for point in metrics_log.lines(run) if "mode_return" in point]
 
 
 def first_at(points: list[Point], value: float) -> Point | None:

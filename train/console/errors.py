@@ -1,5 +1,6 @@
 """Errors that are the user's to mend: one line on stderr and exit status 2, never a traceback."""
 
+import contextlib
 import os
 import pathlib
 import sys
@@ -15,33 +16,47 @@ class UserError(ValueError):
     """Something the user asked for cannot be done; the message is one line that says what to write instead."""
 
 
+class Failed(Exception):
+    """Something was done in vain, such as a training that diverged; the message is one line that says what to do."""
+
+
 def run_program(main: Callable[[], int]) -> None:
-    """Runs a program's `main` and exits with its status, or with 2 and one line if the input was bad.
+    """Runs a program's `main` and exits with its status: 2 and one line if the input was bad, 1 if it has failed.
 
     The option `--tasks FILE.py`, or the environment variable `AWR_MJX_TASKS`, names a file that registers tasks; it is
     imported when a task is looked up. Where such a file calls a program itself, that is passed over.
     """
     if own_tasks.are_being_read():
         return
+    _open_all()
     try:
         _take_tasks()
         status = main()
     except (UserError, UnknownTask, BrokenTask) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        complain(f"error: {' '.join(str(error).split())}")
         status = 2
+    except Failed as error:
+        complain(f"error: {' '.join(str(error).split())}")
+        status = 1
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        complain("interrupted")
         status = 130
     except BrokenPipeError:
         status = 141
-    sys.stdout.flush()
+    settle()
     sys.exit(status)
+
+
+def complain(line: str) -> None:
+    """A line on stderr, if anybody is there to read it."""
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def warn(warnings: list[str]) -> None:
     """Shows warnings on stderr, a line each."""
     for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        complain(f"warning: {warning}")
 
 
 def _take_tasks() -> None:
@@ -56,3 +71,25 @@ def _take_tasks() -> None:
             break
     if os.environ.get(TASKS):
         own_tasks.read_later(pathlib.Path(os.environ[TASKS]))
+
+
+def settle() -> None:
+    """Writes out what was printed. Where nobody takes it, it goes nowhere, or Python's own attempt would fail too."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)
+
+
+def _open_all() -> None:
+    """Opens what of stdin, stdout and stderr is closed: the next file would get its number, and libraries' prints."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax import lax
+from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from awr_mjx import reduce, replay
@@ -55,6 +56,15 @@ LAYOUT: Any = TrainState(
     key=SAME,
     counts=SAME,
 )
+
+
+PARTS = ("policy", "value", "normalizer")
+
+
+def sound_parts(learner: LearnerState) -> jax.Array:
+    """bool [3]: whether every number of each of `PARTS`, and of the networks' optimisers, is finite."""
+    parts = ((learner.policy, learner.policy_opt), (learner.value, learner.value_opt), learner.normalizer)
+    return jnp.stack([jnp.isfinite(ravel_pytree(part)[0]).all() for part in parts])
 
 
 def placed(specs: Any, mesh: Mesh) -> Any:
@@ -124,8 +134,16 @@ class Loop:
         return strong(TrainState(learner.init(key_learner), ring, env, key, counts))
 
     def _epoch(self, state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
-        """`epoch_iterations` iterations; metrics are arrays [epoch_iterations]. The given state is used up."""
-        return lax.scan(lambda s, _: self.iteration(s), state, length=self.epoch_iterations)
+        """`epoch_iterations` iterations; metrics are arrays [epoch_iterations]. The given state is used up.
+
+        `sound` [epoch_iterations, 3] says after each whether all of the learner's `PARTS` are finite.
+        """
+
+        def step(state: TrainState, _: None) -> tuple[TrainState, dict[str, jax.Array]]:
+            state, metrics = self.iteration(state)
+            return state, metrics | {"sound": sound_parts(state.learner)}
+
+        return lax.scan(step, state, length=self.epoch_iterations)
 
     def iteration(self, state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
         """One iteration of AWR: collect T steps of N environments, then regress value and policy on the ring."""

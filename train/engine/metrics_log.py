@@ -1,25 +1,46 @@
-"""What a run writes and shows: metrics.jsonl, TensorBoard, one live progress line (plain lines in a pipe)."""
+"""What a run writes down: metrics.jsonl, TensorBoard, Weights & Biases. None of them can hold up or end a training."""
 
-import hashlib
+import contextlib
 import json
+import math
 import pathlib
-import sys
+import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.summary import scalar
 
-from train.console.errors import UserError
+from train.console.errors import UserError, warn
+from train.console.files import replacing
 
-PLAIN_SECONDS = 10.0  # between two progress lines in a pipe
+FLUSH_SECONDS = 10.0  # between two waits for the disk to have TensorBoard's events
+
+Values = dict[str, float]
+
+
+def lines(run: pathlib.Path, last: float = math.inf) -> Iterator[Values]:
+    """The lines of a run's `metrics.jsonl` up to `last` env steps, oldest first.
+
+    One that was cut off by a kill or a full disk is left out.
+    """
+    path = run / "metrics.jsonl"
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            values = json.loads(line)
+            if values["env_steps"] <= last:
+                yield values
+
+
+def _finite(values: Values) -> Values:
+    """The values that are finite: JSON has no word for the others."""
+    return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 class MetricsLog:
-    """`metrics.jsonl` and TensorBoard files of one run; a full disk costs log lines, never the training."""
+    """The logs of one run; what goes wrong with one of them is a warning, once."""
 
     def __init__(self, run: pathlib.Path, resumed_at: int | None, wandb_config: dict[str, Any] | None = None) -> None:
         """Opens the logs in `run`; lines past `resumed_at` env steps belong to work that is now repeated and go.
@@ -29,145 +50,140 @@ class MetricsLog:
         Raises:
           UserError: if Weights & Biases will not have it.
         """
-        self._path = run / "metrics.jsonl"
-        self.newest: dict[str, float] = {}
+        self.newest: Values = {}
         """The newest value of everything that a resumed run has logged before."""
         if resumed_at is not None:
-            self._cut(resumed_at)
-        self._file = self._path.open("a")
-        self._board = SummaryWriter(str(run / "tensorboard"), purge_step=resumed_at)
-        self._wandb = None if wandb_config is None else _weights_and_biases(run, wandb_config)
-        self.failed = False
+            self._cut(run, resumed_at)
+        opened: list[tuple[str, Callable[[], Any]]] = [
+            ("metrics.jsonl", lambda: _Lines(run / "metrics.jsonl")),
+            ("TensorBoard", lambda: _Board(run / "tensorboard", resumed_at)),
+        ]
+        if wandb_config is not None:
+            logged = _weights_and_biases(run, wandb_config)
+            opened.append(("Weights & Biases", lambda: _Wandb(logged)))
+        self._logs: dict[str, Any] = {}
+        self._warned: set[str] = set()
+        for name, log in opened:
+            with self._guarded(name):
+                self._logs[name] = log()
 
-    def _cut(self, last: int) -> None:
-        kept = []
-        for line, values in _lines(self._path, last):
-            kept.append(line + "\n")
-            self.newest |= values
-        part = self._path.with_name("metrics.jsonl.part")
-        part.write_text("".join(kept))
-        part.replace(self._path)
+    def _cut(self, run: pathlib.Path, last: int) -> None:
+        kept = list(lines(run, last))
+        self.newest = newest(run, last)
+        with replacing(run / "metrics.jsonl") as part:
+            part.write_text("".join(json.dumps(_finite(values), allow_nan=False) + "\n" for values in kept))
 
-    def write(self, env_steps: int, values: dict[str, float]) -> None:
-        """Logs named numbers at `env_steps`."""
+    @contextlib.contextmanager
+    def _guarded(self, name: str) -> Iterator[None]:
+        """Whatever goes wrong in here is one warning; TensorBoard, whose file is then spoilt, gets no more."""
         try:
-            self._file.write(json.dumps({"env_steps": env_steps, **values}) + "\n")
-            self._file.flush()
-            for name, value in values.items():
-                self._board.add_scalar(name, value, env_steps)
-            if self._wandb:
-                self._wandb.log(values, step=env_steps)
-        except OSError as error:
-            if not self.failed:
-                print(f"warning: metrics are not logged: {error.strerror}", file=sys.stderr)
-            self.failed = True
+            yield
+        except Exception as error:  # of whatever kind these packages raise
+            if name not in self._warned:
+                words = " ".join((getattr(error, "strerror", None) or str(error)).split())
+                warn([f"{name} is not complete: {words}; training goes on"])
+            self._warned.add(name)
+            if name != "metrics.jsonl":
+                failed = self._logs.pop(name, None)
+                with contextlib.suppress(Exception):
+                    if failed:
+                        failed.close()
+
+    def write(self, env_steps: int, values: Values) -> None:
+        """Logs named numbers at `env_steps`; those that are not finite are left out."""
+        values = _finite(values)
+        for name, log in list(self._logs.items()):
+            with self._guarded(name):
+                log.write(env_steps, values)
 
     def close(self) -> None:
-        """Flushes and closes both."""
-        try:
-            self._file.close()
-            self._board.close()
-            if self._wandb:
-                self._wandb.finish()
-        except OSError:
-            pass
+        """Flushes and closes all."""
+        for name, log in list(self._logs.items()):
+            with self._guarded(name):
+                log.close()
 
 
-def _lines(path: pathlib.Path, last: int) -> Iterator[tuple[str, dict[str, float]]]:
-    """The lines of a `metrics.jsonl` up to `last` env steps, as they stand there and as numbers."""
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            values = json.loads(line)
-            if values["env_steps"] <= last:
-                yield line, values
-        except ValueError:
-            continue  # the line that was being written when the process was killed
+class _Lines:
+    """A JSON line for every call of `write`, on the disk when it returns."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._file = path.open("ab", buffering=0)
+        self._torn = False
+
+    def write(self, env_steps: int, values: Values) -> None:
+        line = json.dumps({"env_steps": env_steps, **values}, allow_nan=False).encode() + b"\n"
+        line = b"\n" * self._torn + line  # a full disk may take a part of a line, which readers leave out
+        self._torn = True
+        written = self._file.write(line)
+        if written < len(line):
+            self._file.write(line[written:])  # raises what is wrong
+        self._torn = False
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Board:
+    """TensorBoard's file of events, written at once: `SummaryWriter` has a thread for it, and waits for it for ever."""
+
+    def __init__(self, folder: pathlib.Path, resumed_at: int | None) -> None:
+        folder.mkdir(exist_ok=True)
+        self._events = EventsWriter(str(folder / "events"), f".{time.time_ns()}")
+        self._flushed = time.monotonic()
+        if resumed_at is not None:  # TensorBoard forgets what an earlier file has from this step on
+            session = SessionLog(status=SessionLog.START)
+            self._events.write_event(Event(wall_time=time.time(), step=resumed_at + 1, session_log=session))
+
+    def write(self, env_steps: int, values: Values) -> None:
+        for name, value in values.items():
+            event = Event(wall_time=time.time(), step=env_steps, summary=scalar(name, value))
+            self._events.write_event(event)
+        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            self._events.flush()
+            self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        self._events.close()
+
+
+class _Wandb:
+    """A run of Weights & Biases."""
+
+    def __init__(self, run: Any) -> None:
+        self._run = run
+
+    def write(self, env_steps: int, values: Values) -> None:
+        self._run.log(values, step=env_steps)
+
+    def close(self) -> None:
+        self._run.finish()
 
 
 def newest(run: pathlib.Path, last: int) -> dict[str, float]:
     """The newest value of everything that a run has logged up to `last` env steps."""
     found: dict[str, float] = {}
-    for _, values in _lines(run / "metrics.jsonl", last):
+    for values in lines(run, last):
         found |= values
     return found
 
 
 def _weights_and_biases(run: pathlib.Path, config: dict[str, Any]) -> Any:
-    """A run of Weights & Biases with the folder's name; a resumed one goes on in the same."""
+    """A run of Weights & Biases with the folder's name; a resumed one goes on in the same, wherever it lies now."""
     import wandb
 
-    place = str(run.resolve())
+    note = run / "wandb_id"
     try:
+        if not note.exists():
+            note.write_text(secrets.token_hex(6) + "\n")
         return wandb.init(
             project="awr_mjx",
             name=run.name,
-            id=hashlib.sha256(place.encode()).hexdigest()[:12],
-            dir=place,
+            id=note.read_text().strip(),
+            dir=str(run.resolve()),
             config=config,
             resume="allow",
             settings=wandb.Settings(silent=True),
         )
-    except wandb.errors.Error as error:
+    except (wandb.errors.Error, OSError) as error:
         words = " ".join(str(error).split())[:200]
         raise UserError(f"Weights & Biases: {words}: log in (wandb login), or set WANDB_MODE=offline") from error
-
-
-class _Facts(ProgressColumn):
-    """The numbers behind the bar."""
-
-    def render(self, task: Task) -> Text:
-        return Text(task.fields["facts"], style="cyan")
-
-
-class Screen:
-    """What the user sees while a run goes on."""
-
-    def __init__(self, total_steps: int, minutes: float) -> None:
-        """A run ends after `total_steps` env steps or `minutes` (0: no limit), whichever comes first."""
-        self._console = Console(highlight=False, soft_wrap=True)
-        self._whole = f"{total_steps:,} env steps" + (f" or {minutes:g} minutes" if minutes else "")
-        self._last = 0.0
-        self._begun: tuple[float, float] | None = None  # time and share of the first line, when all is compiled
-        self._live: Progress | None = None
-        if self._console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(16), TimeRemainingColumn(), _Facts())
-            self._live = Progress(*columns, console=self._console, refresh_per_second=4)
-            self._task = self._live.add_task("", total=1.0, facts="")
-            self._live.start()
-
-    def say(self, text: str) -> None:
-        """A line that stays."""
-        self._console.print(text)
-        sys.stdout.flush()
-
-    def progress(
-        self, steps: int, share: float, values: dict[str, float], mode_return: float | None, quarantined: int
-    ) -> None:
-        """Moves the progress line on to `steps`, a `share` of the run.
-
-        `values` are an epoch's metrics, `quarantined` is the run's count.
-        """
-        mode = "-" if mode_return is None else f"{mode_return:.0f}"
-        place = f"{steps:,} of {self._whole}, {min(share, 1):.0%}"
-        facts = (
-            f"{values['env_steps_per_second']:,.0f} env steps/s, reward/step {values['reward_per_step']:.2f}, "
-            f"mode return {mode}, quarantined {quarantined}"
-        )
-        if self._live:
-            self._live.update(self._task, completed=share, description=place, facts=facts)
-        elif time.monotonic() - self._last >= PLAIN_SECONDS:
-            self._last = time.monotonic()
-            begun, start = self._begun = self._begun or (self._last, share)
-            left = (self._last - begun) * max(1 - share, 0) / max(share - start, 1e-9)
-            self.say(f"{place}, {_clock(left) if share > start else '-'} left, {facts}")
-
-    def close(self) -> None:
-        """Leaves the terminal as it was."""
-        if self._live:
-            self._live.stop()
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -2,8 +2,6 @@
 
 import math
 import pathlib
-import shlex
-import signal
 import time
 from typing import Any
 
@@ -11,28 +9,16 @@ import jax
 import numpy as np
 
 from train.console import files
-from train.console.errors import UserError
-from train.engine import checkpointing, restoring
+from train.console.errors import Failed, UserError
+from train.console.screen import Screen, number
+from train.engine import checkpointing, closing, epoch_metrics, restoring
 from train.engine.config import TrainConfig
-from train.engine.evaluation import make_evaluator
+from train.engine.evaluation import Evaluator
 from train.engine.loop import Loop, TrainState
-from train.engine.metrics_log import MetricsLog, Screen
+from train.engine.metrics_log import MetricsLog
+from train.engine.signals import Stop
 
 TINY = 1e-9  # shares of a run are rounded
-
-
-class Stop:
-    """Notices Ctrl-C and SIGTERM; training asks it between epochs. A second Ctrl-C ends the program at once."""
-
-    def __init__(self) -> None:
-        self.asked: str | None = None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note)
-
-    def _note(self, number: int, _: Any) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = signal.Signals(number).name
 
 
 class Clock:
@@ -86,14 +72,20 @@ class Training:
         clock.go_on(log.newest)
         self.saves = checkpointing.Checkpoints(run, config.keep, config.checkpoint_ring)
         self.saves.set_aside_after(done)
-        self.evaluate = make_evaluator(loop.venv.env, loop.learner, config.eval_envs, loop.mesh)
+        self.evaluate = Evaluator(loop.venv.env, loop.learner, config.eval_envs, loop.mesh)
         self.mode_return: float | None = log.newest.get("mode_return")
         self.best: float | None = max(self.saves.returns.values(), default=None)
         self.quarantined = 0
+        self.trouble: str | None = None
+        """Why the newest epoch's state is of no use, if it is not: it must not be saved then."""
         self.last_save = time.monotonic()
 
     def go(self, state: TrainState) -> int:
-        """Trains from `state` to the end, or until asked to stop."""
+        """Trains from `state` to the end, or until asked to stop.
+
+        Raises:
+          Failed: if there is no use in going on, with the newest sound checkpoint and what to do.
+        """
         config = self.config
         self.quarantined = int(state.counts.quarantined)
         saved_at = self.steps
@@ -101,8 +93,10 @@ class Training:
             self._save(state, None)
         next_eval = math.floor(self._share() * config.num_evals + TINY) + 1
         pending: tuple[int, dict[str, jax.Array]] | None = None
+        self.evaluate.compile(state.learner.policy, state.learner.normalizer)
+        self.stop.careful = True  # from here on there is something to lose
         self.clock.start()
-        while self._share() < 1 and not self.stop.asked:
+        while self._share() < 1 and not self.stop.asked and not self.trouble:
             state, metrics = self.epoch(state)
             self.steps += config.epoch_steps
             if pending:
@@ -114,43 +108,52 @@ class Training:
                 jax.block_until_ready(metrics)
                 self._log(*pending)
                 pending = None
+                if self.trouble:
+                    break
                 due_eval = due_eval or self._share() >= 1
+                evaluated = due_eval and self._evaluate(state)
                 if due_eval:
-                    self._evaluate(state)
                     next_eval = math.floor(self._share() * config.num_evals + TINY) + 1
-                self._save(state, self.mode_return if due_eval else None)
+                self._save(state, self.mode_return if evaluated else None)
                 saved_at = self.steps
                 self.clock.start()
         if pending:
             self._log(*pending)
-        if saved_at != self.steps:
+        if saved_at != self.steps and not self.trouble:
             self._save(state, None)
         return self._finish(state)
 
-    def _share(self) -> float:
-        """The share of the run that is done: of its env steps or of its minutes, whichever is more."""
+    def _share(self, steps: int | None = None) -> float:
+        """The share of the run that is done: of its env steps (or of `steps`) or of its minutes, whichever is more."""
         minutes = self.config.minutes
         timed = self.clock.seconds["train"] / (60 * minutes) if minutes else 0.0
-        return max(self.steps / self.config.num_steps, timed)
+        return max((self.steps if steps is None else steps) / self.config.num_steps, timed)
 
     def _log(self, steps: int, metrics: dict[str, jax.Array]) -> None:
-        """Waits for an epoch and writes its newest iteration's metrics; counts are summed over the epoch."""
+        """Waits for an epoch, logs and shows it, and notes whether its state is of any use."""
         arrays = {name: np.asarray(value) for name, value in metrics.items()}
         seconds = self.clock.note("train")
-        values = {name: float(value[-1]) for name, value in arrays.items()}
-        values["quarantined"] = float(arrays["quarantined"].sum())
-        values["episodes_finished"] = float(arrays["episodes_finished"].sum())
+        if not self.trouble:  # what came after the first trouble is no news
+            self.trouble = epoch_metrics.trouble(arrays, self.config)
+        values = epoch_metrics.summarise(arrays, self.config)
         self.quarantined += int(values["quarantined"])
         values["env_steps_per_second"] = self.config.epoch_steps / max(seconds, 1e-9)
         values["train_seconds"] = self.clock.seconds["train"]
         self.log.write(steps, values)
-        self.screen.progress(steps, self._share(), values, self.mode_return, self.quarantined)
+        self.screen.progress(steps, self._share(steps), values, self.mode_return, self.quarantined)
 
-    def _evaluate(self, state: TrainState) -> None:
-        """Plays the mode action for whole episodes, the same start states each time; training does not notice."""
+    def _evaluate(self, state: TrainState) -> bool:
+        """Plays the mode action for whole episodes, the same start states each time; training does not notice.
+
+        Returns whether that was done: not if the run was asked to stop before it was over.
+        """
         learner = state.learner
         key = jax.random.fold_in(jax.random.key(self.config.seed), 1)
-        returns, lengths = map(np.asarray, self.evaluate(learner.policy, learner.normalizer, key))
+        found = self.evaluate.unless(lambda: bool(self.stop.asked), learner.policy, learner.normalizer, key)
+        if found is None:
+            self.clock.note("evaluate")
+            return False
+        returns, lengths = found
         self.mode_return = float(returns.mean())
         self.best = self.mode_return if self.best is None else max(self.best, self.mode_return)
         self.clock.note("evaluate")
@@ -158,9 +161,10 @@ class Training:
         values |= {"mode_steps": float(lengths.mean()), "gradient_steps": float(int(state.counts.gradient_steps))}
         self.log.write(self.steps, values | self.clock.report())
         self.screen.say(
-            f"{self.steps:,} env steps: mode return {self.mode_return:.1f} ± {returns.std():.1f} "
-            f"over {len(returns)} episodes of {lengths.mean():.0f} steps on average"
+            f"{self.steps:,} env steps: mode return {number(self.mode_return, 4)} ± "
+            f"{number(float(returns.std()))} over {len(returns)} episodes of {lengths.mean():.0f} steps on average"
         )
+        return True
 
     def _save(self, state: TrainState, mode_return: float | None) -> None:
         problem = self.saves.save(state, self.steps, mode_return)
@@ -181,7 +185,8 @@ class Training:
         found = restoring.steps(self.run)
         summary = {
             "env": self.config.env,
-            "finished": self._share() >= 1,
+            "finished": self._share() >= 1 and not self.trouble,
+            "why": self.trouble or (f"stopped by {self.stop.asked}" if self.stop.asked else None),
             "env_steps": int(state.counts.env_steps),
             "gradient_steps": int(state.counts.gradient_steps),
             "episodes": int(state.counts.episodes),
@@ -201,14 +206,16 @@ class Training:
             self.screen.say(f"stopped by {self.stop.asked} at {self.steps:,} env steps")
         newest = f"{found[-1]:,} env steps" if found else "none"
         self.screen.say(f"run: {self.run}  (newest checkpoint: {newest}, {size})")
+        if self.trouble:
+            sound = (
+                f"last sound checkpoint: {self.run / 'checkpoints' / str(found[-1])}"
+                if found
+                else "no checkpoint was saved before"
+            )
+            raise Failed(f"{self.trouble} ({sound})")
         if not found:
             return 1
-        program = shlex.join(["--run", str(self.run)])
-        if self.stop.asked and self._share() < 1:
-            again = shlex.join(["--resume", str(self.run)])
-            self.screen.say(f"go on: python -m train.main {again}")
-        if hasattr(self.loop.venv.env, "mj_model"):
-            video = self.config.env.replace("/", "-") + ".mp4"
-            self.screen.say(f"look:  python -m train.render {program} --out {video}")
-        self.screen.say(f"ship:  python -m train.export {program} --out policy.npz")
+        stopped = bool(self.stop.asked) and self._share() < 1
+        for line in closing.next_steps(self.run, self.config.env, self.loop.venv.env, stopped):
+            self.screen.say(line)
         return 0

@@ -3,7 +3,9 @@
 import dataclasses
 import importlib
 import json
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -12,6 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from tests.trained import wait_for
 from train.benchmarks import ablations, campaign, peers, plots, results, train
 from train.benchmarks.campaign import Job
 from train.console import files
@@ -237,3 +240,47 @@ def test_what_cannot_be_written_is_refused_before_the_work(name: str, monkeypatc
     module = importlib.import_module(f"train.benchmarks.{name}")
     with pytest.raises(UserError, match=r"cannot write /no/such/folder/x\.json.*--out"):
         module.main(["--out", "/no/such/folder/x.json"])
+
+
+# A training that needs a second to save what it has, once it is asked to stop; and a campaign of two of them.
+SAVES = """
+import pathlib, sys, time
+from train.engine.signals import Stop
+stop = Stop(careful=True)
+run = pathlib.Path(sys.argv[sys.argv.index("--run_dir") + 1])
+run.mkdir()
+while not stop.asked:
+    time.sleep(0.02)
+time.sleep(1.5)
+(run / "saved").touch()
+"""
+CAMPAIGN = """
+import pathlib, sys
+from train.benchmarks import campaign
+from train.console.errors import run_program
+jobs = [campaign.Job(name, (), "saves") for name in ("a", "b")]
+run_program(lambda: campaign.train(jobs, pathlib.Path(sys.argv[1]), at_once=min(2, campaign.jax_setup.cores())) or 0)
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_lets_every_training_save(tmp_path: pathlib.Path, times: int) -> None:
+    """A terminal sends it to the whole group of processes; `timeout` and others send SIGTERM twice."""
+    (tmp_path / "saves.py").write_text(SAVES)
+    path = os.pathsep.join([str(tmp_path), str(pathlib.Path(__file__).parents[3])])
+    command = [sys.executable, "-c", CAMPAIGN, str(tmp_path / "runs")]
+    process = subprocess.Popen(
+        command, env=os.environ | {"PYTHONPATH": path}, start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    runs = [tmp_path / "runs" / name for name in "ab"[: min(2, campaign.jax_setup.cores())]]
+    wait_for(lambda: all(run.exists() for run in runs))
+    for _ in range(times):
+        os.killpg(process.pid, signal.SIGINT if times == 1 else signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert all((run / "saved").exists() for run in runs)
+
+
+def test_a_line_that_a_full_disk_has_cut_off_is_left_out(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"env_steps": 1, "mode_return": 2.0}\n{"env_steps": 2, "mo\n')
+    assert campaign.curve(tmp_path) == [{"env_steps": 1, "mode_return": 2.0}]

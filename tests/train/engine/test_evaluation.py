@@ -1,5 +1,6 @@
 """Episodes of which every return is known in closed form."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -12,7 +13,7 @@ from awr_mjx.config import AwrConfig
 from awr_mjx.learner import Learner
 from envs.base import State
 from tests.tasks import Chain
-from train.engine.evaluation import make_evaluator
+from train.engine.evaluation import Evaluator
 
 EPISODES, SIZE = 32, 5
 
@@ -27,7 +28,7 @@ def play(task: Any, of: Learner | None = None, episodes: int = EPISODES) -> tupl
     of = of or learner()
     state, key = jax.jit(of.init)(jax.random.key(0)), jax.random.key(1)
     starts = jax.vmap(task.reset)(jax.random.split(key, episodes)).data
-    evaluate = make_evaluator(task, of, episodes)
+    evaluate = Evaluator(task, of, episodes)
     returns, lengths = evaluate(state.policy, state.normalizer, key)
     assert (returns.dtype, lengths.dtype) == (jnp.float32, jnp.int32)
     return np.asarray(starts), np.asarray(returns), np.asarray(lengths)
@@ -54,7 +55,7 @@ class Breaks(Chain):
     def step(self, state: State, action: jax.Array) -> State:
         after = super().step(state, action)
         reward = jnp.where(after.reward > 0, jnp.inf, 1.0)
-        return after.replace(reward=reward)
+        return dataclasses.replace(after, reward=reward)
 
 
 def test_a_number_that_is_not_finite_ends_an_episode_with_what_it_had() -> None:
@@ -66,7 +67,7 @@ class Asks(Chain):
     """Pays what the action is, so that a return tells which actions were taken."""
 
     def step(self, state: State, action: jax.Array) -> State:
-        return super().step(state, action).replace(reward=action[0])
+        return dataclasses.replace(super().step(state, action), reward=action[0])
 
 
 def test_it_plays_the_mode_action_for_normalised_observations() -> None:
@@ -77,7 +78,7 @@ def test_it_plays_the_mode_action_for_normalised_observations() -> None:
     policy = {"net": {"out": {"kernel": kernel, "bias": jnp.zeros(2)}}}
     stats = state.normalizer.replace(mean=jnp.ones(SIZE), variance=jnp.full(SIZE, 4.0))
     task = Asks(SIZE, "never", episode_length=3)
-    returns, _ = make_evaluator(task, of, EPISODES)(policy, stats, key)
+    returns, _ = Evaluator(task, of, EPISODES)(policy, stats, key)
     starts = np.asarray(jax.vmap(task.reset)(jax.random.split(key, EPISODES)).data)
     places = (starts[:, None] + np.arange(3)) % SIZE
     np.testing.assert_allclose(returns, ((w[places] - w.sum()) / 2).sum(1), rtol=1e-5)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from envs import registry
-from train.engine.evaluation import make_evaluator
+from train.engine.evaluation import Evaluator
 from train.engine.loop import Loop
 from train.engine.presets import PRESETS, preset
 
@@ -17,7 +17,7 @@ def test_preset_solves_the_task(name: str, seed: int) -> None:
     config = preset(name)
     env = registry.make(name)
     loop = Loop(env, config.awr, config.num_envs, config.epoch_iterations)
-    evaluate = make_evaluator(env, loop.learner, config.eval_envs)
+    evaluate = Evaluator(env, loop.learner, config.eval_envs)
     state = loop.init(seed)
     for _ in range(config.num_steps // config.epoch_steps):
         state, _ = loop.epoch(state)

@@ -1,0 +1,135 @@
+"""What is shown fits, is worth its place, and cannot fail, whatever becomes of the terminal."""
+
+import io
+import os
+import re
+import sys
+from typing import Any
+
+import pytest
+
+from train.console import screen
+from train.console.errors import Failed, UserError, run_program
+from train.console.screen import Screen, Unfailing
+
+VALUES = {"env_steps_per_second": 18_720.0, "reward_per_step": 0.5234}
+
+
+class Terminal(io.StringIO):
+    """A terminal that keeps what it was sent; one that is `gone` takes nothing."""
+
+    def __init__(self, gone: BaseException | None = None) -> None:
+        super().__init__()
+        self.gone = gone
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if self.gone:
+            raise self.gone
+        return super().write(text)
+
+
+def many() -> list[screen.Field]:
+    whole = ("28,000,000 env steps or 30 minutes", "28M steps or 30 minutes")
+    return screen.fields(3_145_728, whole, 0.11, "2:49", VALUES, 2228.4, 12)
+
+
+@pytest.mark.parametrize("width", [10, 30, 60, 80, 100, 140, 200])
+def test_the_progress_line_fits(width: int) -> None:
+    line = screen.fit(many(), width)
+    assert 0 < len(line) <= width
+    assert line.startswith("11%")
+    assert ("2:49 left" in line) == (width >= 30)
+    assert ("18,720 env steps/s" in line) == (width >= 140)
+
+
+def test_at_80_columns_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    shown = Screen(28_000_000, 0.0)
+    shown.progress(3_145_728, 0.11, VALUES, 2228.4, 0)
+    shown.progress(3_245_728, 0.12, VALUES, 2228.4, 0)
+    shown.close()
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    lines = [line.rstrip() for line in re.split(r"[\r\n]+", text) if "left" in line]
+    assert lines
+    assert all(len(line) < 80 for line in lines)
+    assert re.search(r"12%, 0:0\d left, return 2,228, 3.25M of 28M steps, 18.7k/s, reward 0.523$", lines[-1]), lines[-1]
+
+
+def test_what_there_is_not_is_not_shown() -> None:
+    found = screen.fields(10, ("20 env steps", "20 steps"), 0.5, "", {"env_steps_per_second": 5.0}, None, 0)
+    assert found == [("50%", "50%"), ("10 of 20 env steps", "10 of 20 steps"), ("5 env steps/s", "5/s")]
+
+
+def test_small_returns_have_digits_too() -> None:
+    found = [screen.number(value) for value in (2228.4, 123.4, 12.34, 0.004123, -0.5, 0.0)]
+    assert found == ["2,228", "123", "12.3", "0.00412", "-0.5", "0"]
+
+
+def test_the_time_left_counts_evaluations_too() -> None:
+    assert screen.time_left(60.0, 0.2, 0.5) == "1:40"  # 0.5 more, of which 0.3 took a minute
+    assert screen.time_left(60.0, 0.0, 0.01) == "1:39:00"
+    assert screen.time_left(0.0, 0.5, 0.5) == ""
+
+
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error"), ValueError("closed")]
+)
+def test_a_terminal_that_is_gone_is_nobodys_concern(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    shown = Screen(100, 0.0)
+    terminal.gone = error
+    shown.say("a line")
+    shown.progress(10, 0.1, VALUES, None, 0)
+    shown.close()
+
+
+def test_no_stdout_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    shown = Screen(100, 0.0)
+    shown.say("a line")
+    shown.progress(10, 0.1, VALUES, None, 0)
+    shown.close()
+
+
+def test_an_encoding_without_the_character() -> None:
+    written = io.BytesIO()
+    stream = Unfailing(io.TextIOWrapper(written, encoding="ascii"))
+    stream.write("12 ± 3 in ./ß\n")
+    stream.flush()
+    assert written.getvalue() == b"12 +- 3 in ./?\n"
+
+
+def test_brackets_in_a_name_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    Screen(100, 0.0).say("run: checkpoints/[bold]x")
+    assert capsys.readouterr().out == "run: checkpoints/[bold]x\n"
+
+
+def status(error: BaseException) -> int:
+    def main() -> int:
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        run_program(main)
+    return int(stop.value.code or 0)
+
+
+def test_what_ends_a_program_is_one_line_and_a_status(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [status(UserError("a\nb")), status(Failed("c")), status(KeyboardInterrupt())] == [2, 1, 130]
+    assert capsys.readouterr().err == "error: a b\nerror: c\ninterrupted\n"
+
+
+def test_a_pipe_that_is_closed_has_a_status_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what is still to be flushed at the end is no second error."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    stream: Any = os.fdopen(writer, "w")
+    monkeypatch.setattr(sys, "stdout", stream)
+    stream.write("words")
+    assert status(BrokenPipeError()) == 141
+    stream.close()

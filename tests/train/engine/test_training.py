@@ -1,0 +1,185 @@
+"""What may happen while a run goes on: it diverges, the disk fills, its reader goes away, somebody wants to stop it."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from envs import registry
+from tests.tasks import Broken
+from tests.trained import ended, wait_for
+from train import main
+from train.engine import checkpointing
+from train.engine.loop import Loop, TrainState
+
+SMALL = "--env cartpole --num_envs 16 --rollout_steps 8 --buffer_blocks 2 --batch_size 64 --policy_updates 2".split()
+SMALL += "--value_updates 2 --epoch_iterations 1 --eval_envs 4 --num_evals 1 --devices 1".split()
+PER_ITERATION = 16 * 8
+
+# A task whose evaluation takes for ever: nothing ends its episodes but a time limit that is very far away.
+ENDLESS = """
+import sys
+from envs import registry
+from tests.tasks import Chain
+from train.console.errors import run_program
+from train.main import main
+registry.register("endless", lambda: Chain(4, "never", episode_length=2_000_000_000))
+run_program(main)
+"""
+
+
+def start(*args: object, program: tuple[str, ...] = ("-m", "train.main"), **more: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, *program, *map(str, args)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+
+
+def logged(run: pathlib.Path) -> list[dict[str, float]]:
+    """The lines of a run's log, each of which is strict JSON: no NaN, no Infinity."""
+
+    def refuse(name: str) -> float:
+        raise AssertionError(f"{name} is not JSON")
+
+    text = (run / "metrics.jsonl").read_text()
+    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+
+
+def summary(run: pathlib.Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "summary.json").read_text())
+    return found
+
+
+def failed(done: subprocess.CompletedProcess[str], *words: str) -> str:
+    """The run ended with status 1 and one line on stderr, which has these words."""
+    assert done.returncode == 1, (done.stdout, done.stderr)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    for word in words:
+        assert word in lines[0], lines[0]
+    return lines[0]
+
+
+def test_a_learner_that_diverges_stops_the_run_and_is_never_saved(tmp_path: pathlib.Path) -> None:
+    run = tmp_path / "run"
+    done = ended(main, *SMALL, "--policy_lr", "1e30", "--num_steps", 40 * PER_ITERATION, "--run_dir", run)
+    failed(done, "diverged", "policy", "lower --policy_lr", "no checkpoint")
+    assert checkpointing.steps(run) == []
+    assert summary(run)["finished"] is False
+    assert "diverged" in summary(run)["why"]
+    assert 0 < len(logged(run)) < 40
+
+
+def test_a_run_that_diverges_late_names_its_last_sound_checkpoint(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The critic is spoilt in the sixth iteration, after two evaluations of four."""
+    whole = Loop.iteration
+
+    def spoilt(loop: Loop, state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
+        state, metrics = whole(loop, state)
+        factor = jnp.where(state.counts.iterations.low >= 6, jnp.inf, 1.0)
+        value = jax.tree.map(lambda x: x * factor, state.learner.value)
+        return state.replace(learner=state.learner.replace(value=value)), metrics  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(Loop, "iteration", spoilt)
+    run = tmp_path / "run"
+    done = ended(main, *SMALL, "--num_evals", 4, "--num_steps", 10 * PER_ITERATION, "--run_dir", run)
+    failed(done, "diverged", "lower --value_lr", str(run / "checkpoints" / str(5 * PER_ITERATION)))
+    assert checkpointing.steps(run) == [3 * PER_ITERATION, 5 * PER_ITERATION]
+    assert summary(run)["finished"] is False
+
+
+def test_a_task_that_breaks_in_every_step_stops_the_run(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(registry._FACTORIES, "broken", (lambda: Broken(steps=1.0), "registered"))
+    run = tmp_path / "run"
+    args = [*SMALL, "--env", "broken", "--num_steps", 40 * PER_ITERATION, "--run_dir", run]
+    failed(ended(main, *args), "every step", "python -m train.check")
+    assert checkpointing.steps(run) == []
+    assert len(logged(run)) < 40
+    assert summary(run)["finished"] is False
+
+
+def test_a_full_disk_never_stops_training(tmp_path: pathlib.Path) -> None:
+    """Every write past 20 KiB fails, for 400 iterations: the log, TensorBoard's and the checkpoints'."""
+    run = tmp_path / "run"
+    command = ["bash", "-c", 'ulimit -f 20; exec "$@"', "bash", sys.executable, "-m", "train.main", *SMALL]
+    command += ["--num_steps", str(400 * PER_ITERATION), "--run_dir", str(run)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert "Traceback" not in done.stderr
+    words = done.stdout + done.stderr
+    assert f"{400 * PER_ITERATION:,} env steps: mode return" in words
+    for what in ("metrics.jsonl", "TensorBoard"):
+        (line,) = [line for line in words.splitlines() if what in line]
+        assert line.startswith("warning: "), line
+        assert "File too large" in line
+
+
+def test_a_reader_that_goes_away_does_not_stop_training(tmp_path: pathlib.Path) -> None:
+    """As in `train.main ... | head -1`, and with nobody to read the warnings either."""
+    run = tmp_path / "run"
+    args = ["--num_evals", 4, "--num_steps", 8 * PER_ITERATION, "--run_dir", run]
+    process = start(*SMALL, *args, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert process.stdout
+    assert process.stderr
+    assert "cartpole" in process.stdout.readline()
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait(240) == 0
+    assert summary(run)["finished"] is True
+    assert checkpointing.steps(run)[-1] == 8 * PER_ITERATION
+
+
+def test_a_closed_terminal_saves_and_stops(tmp_path: pathlib.Path) -> None:
+    run = tmp_path / "run"
+    process = start(*SMALL, "--num_steps", 1_000_000_000, "--run_dir", run)
+    wait_for(lambda: (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size > 0)
+    process.send_signal(signal.SIGHUP)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "stopped by SIGHUP" in out
+    assert checkpointing.steps(run) == [logged(run)[-1]["env_steps"]]
+
+
+def test_a_signal_while_compiling_ends_at_once(tmp_path: pathlib.Path) -> None:
+    run = tmp_path / "run"
+    environment = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+    process = start("--env", "hopper", "--num_envs", 64, "--batch_size", 64, "--run_dir", run, env=environment)
+    assert process.stdout
+    while not process.stdout.readline().startswith("memory: "):
+        pass
+    time.sleep(2)
+    begun = time.monotonic()
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert time.monotonic() - begun < 3
+    assert process.returncode == 128 + signal.SIGTERM
+    assert (out + err).strip().splitlines()[-1] == "stopped by SIGTERM before anything was trained: nothing is lost"
+    assert not checkpointing.steps(run)
+
+
+def test_a_signal_while_evaluating_saves_at_once(tmp_path: pathlib.Path) -> None:
+    run = tmp_path / "run"
+    root = str(pathlib.Path(__file__).parents[3])
+    args = [*SMALL, "--env", "endless", "--num_steps", PER_ITERATION, "--run_dir", run]
+    process = start(*args, program=("-c", ENDLESS), env=os.environ | {"PYTHONPATH": root})
+    wait_for(lambda: (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size > 0)
+    time.sleep(5)
+    begun = time.monotonic()
+    process.terminate()
+    try:
+        out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert time.monotonic() - begun < 10
+    assert process.returncode == 0, err
+    assert len([line for line in out.splitlines() if "stopped by SIGTERM" in line]) == 1
+    assert checkpointing.steps(run) == [PER_ITERATION]
