@@ -19,7 +19,13 @@ SHAPE = re.compile(r"\[[^\]]*\]")
 # program of its own; `envs/base.py` and the like are rooms of one file.
 FLOORS = {
     "train": ({"console"}, {"engine", "datasets"}, {"policies", "pictures"}, {"benchmarks"}, {"programs"}),
-    "envs": ({"base"}, {"vector", "physics", "box2d"}, {"gym", "adapters", "imitation"}, {"registry"}),
+    "envs": (
+        {"base"},
+        {"advance"},
+        {"vector", "checks", "physics", "box2d"},
+        {"gym", "adapters", "imitation"},
+        {"registry"},
+    ),
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -1,6 +1,7 @@
 """Plays whole episodes of the mode action: `python -m train.evaluate --run RUN --episodes 100`."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 
@@ -10,9 +11,10 @@ import numpy as np
 from train.console import cli
 from train.console.errors import UserError, run_program
 from train.console.files import write_json
-from train.engine.evaluation import make_evaluator
+from train.engine.evaluation import Episodes, play
 from train.engine.jax_setup import start_jax
 from train.engine.player import load_policy
+from train.engine.streams import stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +34,7 @@ class EvaluateConfig:
 
 
 def main() -> int:
-    """Prints mean and std of the returns and writes them, one by one too, as JSON."""
+    """Prints mean and std of the returns and the task's terms per step, and writes them as JSON, with every return."""
     config = cli.parse(
         EvaluateConfig, cli.arguments(), prog="python -m train.evaluate", description="Evaluate a run's mode action."
     )
@@ -40,9 +42,11 @@ def main() -> int:
         raise UserError(f"episodes must be a positive number, not {config.episodes}")
     start_jax()
     player = load_policy(config.run, config.step)
-    evaluator = make_evaluator(player.env, player.learner, config.episodes)
-    learned = player.learned
-    returns, lengths = map(np.asarray, evaluator(learned.policy, learned.normalizer, jax.random.key(config.seed)))
+    learned, keys = player.learned, jax.random.split(stream(config.seed, "evaluate"), config.episodes)
+    program = jax.jit(functools.partial(play, player.env, player.learner))
+    seen: Episodes = jax.tree.map(np.asarray, program(learned.policy, learned.normalizer, keys))
+    returns, lengths = seen.returns, seen.lengths
+    terms = {f"terms/{name}": float(total.sum() / lengths.sum()) for name, total in seen.terms.items()}
     result = {
         "env": player.config.env,
         "env_steps": player.env_steps,
@@ -51,6 +55,7 @@ def main() -> int:
         "return_mean": float(returns.mean()),
         "return_std": float(returns.std()),
         "steps_mean": float(lengths.mean()),
+        **terms,
         "returns": [float(x) for x in returns],
     }
     out = config.out or config.run / "evaluation.json"
@@ -59,6 +64,9 @@ def main() -> int:
         f"{result['env']} after {player.env_steps:,} env steps: mode return {result['return_mean']:.1f} ± "
         f"{result['return_std']:.1f} over {config.episodes} episodes of {result['steps_mean']:.0f} steps on average"
     )
+    if terms:
+        per_step = ", ".join(f"{name.removeprefix('terms/')} {value:.3g}" for name, value in terms.items())
+        print(f"a step gives on average: {per_step}")
     print(json.dumps({k: v for k, v in result.items() if k != "returns"}))
     return 0
 

@@ -18,6 +18,7 @@ from train.console.files import write_json
 from train.engine.evaluation import make_evaluator
 from train.engine.jax_setup import start_jax
 from train.engine.player import Player, load_policy
+from train.engine.streams import stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +86,7 @@ def main() -> int:
     player = load_policy(config.run, config.step)
     there, lengths = play_in_gymnasium(player, config.episodes, config.seed)
     evaluator = make_evaluator(player.env, player.learner, config.episodes)
-    key = jax.random.key(config.seed)
+    key = stream(config.seed, "evaluate")
     here, _ = map(np.asarray, evaluator(player.learned.policy, player.learned.normalizer, key))
     ratio = float(there.mean() / here.mean()) if here.mean() > 0 else float("nan")
     twin = player.env.gymnasium.name  # type: ignore[attr-defined]

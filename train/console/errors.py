@@ -3,8 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from envs.base import UnknownTask
-from envs.vector import BrokenTask
+from envs.base import BrokenTask, UnknownTask
 
 
 class UserError(ValueError):

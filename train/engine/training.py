@@ -17,6 +17,7 @@ from train.engine.config import TrainConfig
 from train.engine.evaluation import make_evaluator
 from train.engine.loop import Loop, TrainState
 from train.engine.metrics_log import MetricsLog, Screen
+from train.engine.streams import stream
 
 TINY = 1e-9  # shares of a run are rounded
 
@@ -148,7 +149,7 @@ class Training:
     def _evaluate(self, state: TrainState) -> None:
         """Plays the mode action for whole episodes, the same start states each time; training does not notice."""
         learner = state.learner
-        key = jax.random.fold_in(jax.random.key(self.config.seed), 1)
+        key = stream(self.config.seed, "evaluation")
         returns, lengths = map(np.asarray, self.evaluate(learner.policy, learner.normalizer, key))
         self.mode_return = float(returns.mean())
         self.best = self.mode_return if self.best is None else max(self.best, self.mode_return)
