@@ -24,6 +24,7 @@ from train.console.errors import UserError
 from train.console.files import replacing
 from train.engine.config import TrainConfig
 from train.engine.player import Player
+from train.engine.streams import stream
 from train.pictures import film, painters, video
 from train.pictures.live import Shown
 
@@ -165,7 +166,10 @@ def test_play_goes_on_after_an_episode(
         np.testing.assert_array_equal(poses[:, 1], counted)
         assert [(end.total, end.steps) for end in film.episodes(clip)] == episodes
         assert clip[-1].over == over
-        births = [float(jax.random.uniform(jax.random.fold_in(jax.random.key(3 + i), k))) for k in range(3)]
+        births = [
+            float(jax.random.uniform(jax.random.split(jax.random.fold_in(stream(3 + i, "live"), k))[0]))
+            for k in range(3)
+        ]
         np.testing.assert_array_equal(poses[:, 0], np.take(np.float32(births), np.cumsum(np.equal(counted, 0)) - 1))
 
 

@@ -112,7 +112,7 @@ class Screen:
         self._console = Console(highlight=False, soft_wrap=True)
         self._whole = f"{total_steps:,} env steps" + (f" or {minutes:g} minutes" if minutes else "")
         self._last = 0.0
-        self._begun: tuple[float, float] | None = None  # time and share of the first line, when all is compiled
+        self._begun: tuple[float, float] | None = None  # time and share of the first line
         self._live: Progress | None = None
         if self._console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(16), TimeRemainingColumn(), _Facts())
