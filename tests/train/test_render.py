@@ -166,10 +166,8 @@ def test_play_goes_on_after_an_episode(
         np.testing.assert_array_equal(poses[:, 1], counted)
         assert [(end.total, end.steps) for end in film.episodes(clip)] == episodes
         assert clip[-1].over == over
-        births = [
-            float(jax.random.uniform(jax.random.split(jax.random.fold_in(stream(3 + i, "live"), k))[0]))
-            for k in range(3)
-        ]
+        keys = [jax.random.split(jax.random.fold_in(stream(3 + i, "live"), k))[0] for k in range(3)]
+        births = [float(jax.random.uniform(key)) for key in keys]
         np.testing.assert_array_equal(poses[:, 0], np.take(np.float32(births), np.cumsum(np.equal(counted, 0)) - 1))
 
 
