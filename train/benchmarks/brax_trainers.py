@@ -118,8 +118,7 @@ class BraxTask:
         self.inner, self.observation_size, self.action_size = inner, inner.observation_size, inner.action_size
         self.unwrapped, self.backend = self, "mjx"  # as Brax calls the physics
         self._state = _brax("brax.envs").State
-        keys = jax.random.split(jax.random.key(0), RESETS)
-        self._meant = jax.jit(lambda: infinities(jax.vmap(inner.reset)(keys)))()
+        self._meant = jax.jit(lambda: infinities(jax.vmap(inner.reset)(jax.random.split(jax.random.key(0), RESETS))))()
 
     def reset(self, rng: jax.Array) -> Any:
         """Returns Brax's state of a fresh episode for a raw key `rng` uint32 [2]; our state is `pipeline_state`."""
@@ -129,11 +128,11 @@ class BraxTask:
     def step(self, state: Any, action: jax.Array) -> Any:
         """Returns Brax's state one control step later; `action` float32 [A]. What wrappers keep in `info` stays."""
         one = functools.partial(jax.tree.map, lambda x: x[None])
-        before = one(state.pipeline_state)
-        moved = advance(self.inner, before, action[None], jnp.zeros(1, jnp.int32), self._meant)
+        before, steps = one(state.pipeline_state), jnp.zeros(1, jnp.int32)  # the time limit is Brax's wrapper's
+        moved = advance(self.inner, before, action[None], steps, self._meant)
         kept = jax.tree.map(lambda x: x[0], select(moved.sound, moved.state, before))
-        done = (moved.terminated | ~moved.sound).astype(jnp.float32)
-        return state.replace(pipeline_state=kept, obs=kept.obs, reward=moved.reward[0], done=done[0])
+        done = (moved.terminated | ~moved.sound)[0].astype(jnp.float32)
+        return state.replace(pipeline_state=kept, obs=kept.obs, reward=moved.reward[0], done=done)
 
 
 class Clock:
