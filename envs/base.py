@@ -16,6 +16,10 @@ class UnknownTask(ValueError):
     """No task has that name or option, or it needs what is not installed; the message is one line that says so."""
 
 
+class BrokenTask(ValueError):
+    """A task whose reset or step does not give what the protocol promises; the message is one line for its author."""
+
+
 @struct.dataclass
 class State:
     """One environment between two control steps; the field names of MuJoCo Playground's `State`.
@@ -25,8 +29,10 @@ class State:
       obs: float32 [O], in the task's own units.
       reward: float32 [], of the step that led here; 0 after a reset.
       done: float32 [], 1 if the step ended the episode by the task's own rule (never by a time limit), else 0.
-      metrics: named float32 [] terms worth looking at, such as the parts of the reward.
-      info: anything else that has to travel along; empty for most tasks.
+      metrics: named float32 [] numbers of the step that led here, such as the parts of the reward. Training logs the
+        mean of each over its steps as `terms/NAME`, and `train.evaluate` prints those of its episodes.
+      info: anything else that has to travel along; empty for most tasks. An infinity that means something, such as a
+        time "not yet", must be there from the reset on; one that a step brings about elsewhere counts as broken.
     """
 
     data: Any
@@ -64,7 +70,10 @@ class Env(Protocol):
       episode_length: time limit in control steps; `envs.vector` applies it.
       dt: seconds of simulated time per control step.
 
-    A task may also have `observation_names` [O] and `action_names` [A], which exported policies then carry.
+    The sizes, limit and dt are Python's own numbers, for they are written into JSON.
+
+    A task may also have `observation_names` [O] and `action_names` [A], which exported policies then carry, and
+    `terms(state, action, after) -> dict`, more numbers float32 [] by name to log of the step from `state` to `after`.
     One that can be shown has `positions(state) -> float32 [P]` and either a MuJoCo model, `mj_model`, whose `qpos` they
     are, or `picture(positions, action, width, height) -> uint8 [height, width, 3]`, which draws them; one that can be
     pushed has `pushed(state, velocity) -> State`, with `velocity` float32 [3] in m/s.

@@ -21,7 +21,8 @@ FLOORS = {
     "train": ({"console"}, {"engine", "datasets"}, {"policies", "pictures"}, {"benchmarks"}, {"programs"}),
     "envs": (
         {"base", "graphics"},
-        {"own_tasks", "vector", "physics", "box2d"},
+        {"advance", "own_tasks"},
+        {"vector", "checks", "physics", "box2d"},
         {"gym", "adapters", "imitation"},
         {"registry"},
     ),

@@ -12,7 +12,7 @@ import tomllib
 import pytest
 
 from envs import own_tasks, registry
-from envs.vector import check_task
+from envs.checks import check_task
 from train.console.commands import COMMANDS
 
 ROOT = pathlib.Path(__file__).parent.parent

@@ -17,17 +17,24 @@ from rich.progress import track
 from rich.table import Column, Table
 
 from envs import registry
-from envs.base import Env, UnknownTask
+from envs.advance import LIMIT
+from envs.base import BrokenTask, Env, UnknownTask
+from envs.checks import check_task
 from envs.registry import TaskOptions
-from envs.vector import BrokenTask, VectorEnv, VectorState, check_task, random_actions
+from envs.vector import VectorEnv, VectorState, random_actions
 from train.console import cli
 from train.console.commands import program
 from train.console.errors import UserError, run_program
 from train.console.tasks import family
 from train.engine import jax_setup
+from train.engine.streams import stream
 
 CHUNK = 100  # steps per call of the compiled program
 STALE = 0.1  # share of resets that may repeat a start; drawn from a pool of 64 or more, fewer than 2 % do
+LEGEND = f"""\
+broken steps: gave a number that is not finite or beyond {LIMIT:g}; each is a fault.
+repeated starts: resets to the very state that the environment had started from before; more than {STALE:.0%} of the
+episode ends are a fault, unless the task has only one start. A few are chance: a pool of starts is drawn from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,20 +75,22 @@ def check(env: Env, num_envs: int, steps: int) -> dict[str, Any]:
         return (state, start), jnp.stack([x.sum() for x in ends])
 
     def chunk(carry: tuple[VectorState, jax.Array], key: jax.Array) -> tuple[Any, Any]:
-        state = venv.refresh(carry[0], key)
-        carry, counts = jax.lax.scan(step, (state, carry[1]), jax.random.split(key, CHUNK))
+        key_pool, key_steps = jax.random.split(key)
+        state = venv.refresh(carry[0], key_pool)
+        carry, counts = jax.lax.scan(step, (state, carry[1]), jax.random.split(key_steps, CHUNK))
         return carry, counts.sum(axis=0)
 
-    state = jax.jit(venv.init)(jax.random.key(0))
+    key = stream(0, "check")
+    state = jax.jit(venv.init)(jax.random.fold_in(key, 0))
     carry = state, state.env.obs
     starts = len(np.unique(np.asarray(state.env.obs), axis=0))
     begun = time.perf_counter()
-    program = jax.jit(chunk).lower(carry, jax.random.key(1)).compile()
+    program = jax.jit(chunk).lower(carry, key).compile()
     compile_seconds = time.perf_counter() - begun
     begun, total = time.perf_counter(), np.zeros(3, int)
     chunks = -(-steps // CHUNK)
     for number in range(chunks):
-        carry, counts = program(carry, jax.random.key(number))
+        carry, counts = program(carry, jax.random.fold_in(key, 1 + number))
         total += np.asarray(counts)
     rate = num_envs * chunks * CHUNK / (time.perf_counter() - begun)
     ends, broken, stale = (int(x) for x in total)
@@ -98,7 +107,7 @@ def main() -> int:
     jax_setup.start_jax()
     names = [name for part in config.env.split(",") for name in family(part)]
     console = Console(width=120)
-    columns = ("obs, action", "episodes", "broken steps", "stale resets", "env steps/s", "compile s", "")
+    columns = ("obs, action", "episode ends", "broken steps", "repeated starts", "env steps/s", "compile s", "verdict")
     name_column = Column("task", no_wrap=True)
     table = Table(name_column, *columns, title=f"{config.num_envs} environments, {config.steps} random steps each")
     sound, notes = True, list[str]()
@@ -120,6 +129,7 @@ def main() -> int:
         verdict = "[red]fault" if fault else "sound, one start" if one_start else "sound"
         table.add_row(name, sizes, *counts, *speed, verdict)
     console.print(table)
+    console.print(LEGEND, markup=False, highlight=False)
     for note in notes:
         console.print(note, markup=False, highlight=False)
     return 0 if sound else 1

@@ -4,9 +4,6 @@ import dataclasses
 import json
 import pathlib
 
-import jax
-import numpy as np
-
 from train.console import cli
 from train.console.commands import program
 from train.console.errors import UserError, run_program
@@ -14,6 +11,7 @@ from train.console.files import check_writable, write_json
 from train.engine.evaluation import Evaluator
 from train.engine.jax_setup import start_jax
 from train.engine.player import load_policy
+from train.engine.streams import stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +31,7 @@ class EvaluateConfig:
 
 
 def main() -> int:
-    """Prints mean and std of the returns and writes them, one by one too, as JSON."""
+    """Prints mean and std of the returns and the task's terms per step, and writes them as JSON, with every return."""
     config = cli.parse(
         EvaluateConfig, cli.arguments(), prog=program("evaluate"), description="Evaluate a run's mode action."
     )
@@ -43,9 +41,9 @@ def main() -> int:
     player = load_policy(config.run, config.step)
     out = config.out or config.run / "evaluation.json"
     check_writable(out, "name another file with --out")
-    evaluator = Evaluator(player.env, player.learner, config.episodes)
-    learned = player.learned
-    returns, lengths = map(np.asarray, evaluator(learned.policy, learned.normalizer, jax.random.key(config.seed)))
+    evaluate, learned = Evaluator(player.env, player.learner, config.episodes), player.learned
+    seen = evaluate(learned.policy, learned.normalizer, stream(config.seed, "evaluate"))
+    returns, lengths, terms = seen.returns, seen.lengths, seen.terms_per_step()
     result = {
         "env": player.config.env,
         "env_steps": player.env_steps,
@@ -54,6 +52,7 @@ def main() -> int:
         "return_mean": float(returns.mean()),
         "return_std": float(returns.std()),
         "steps_mean": float(lengths.mean()),
+        **terms,
         "returns": [float(x) for x in returns],
     }
     write_json(out, result)
@@ -61,6 +60,9 @@ def main() -> int:
         f"{result['env']} after {player.env_steps:,} env steps: mode return {result['return_mean']:.1f} ± "
         f"{result['return_std']:.1f} over {config.episodes} episodes of {result['steps_mean']:.0f} steps on average"
     )
+    if terms:
+        per_step = ", ".join(f"{name.removeprefix('terms/')} {value:.3g}" for name, value in terms.items())
+        print(f"a step gives on average: {per_step}")
     print(json.dumps({k: v for k, v in result.items() if k != "returns"}))
     return 0
 

@@ -6,7 +6,7 @@ import time
 import jax
 
 from envs import registry
-from envs.vector import check_task
+from envs.checks import check_task
 from train.console import cli, errors
 from train.console.errors import UserError, run_program
 from train.console.screen import Screen

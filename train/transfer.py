@@ -19,6 +19,7 @@ from train.console.files import check_writable, write_json
 from train.engine.evaluation import Evaluator
 from train.engine.jax_setup import start_jax
 from train.engine.player import Player, load_policy
+from train.engine.streams import stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,8 +89,8 @@ def main() -> int:
     check_writable(out, "name another file with --out")
     there, lengths = play_in_gymnasium(player, config.episodes, config.seed)
     evaluator = Evaluator(player.env, player.learner, config.episodes)
-    key = jax.random.key(config.seed)
-    here, _ = map(np.asarray, evaluator(player.learned.policy, player.learned.normalizer, key))
+    key = stream(config.seed, "evaluate")
+    here = evaluator(player.learned.policy, player.learned.normalizer, key).returns
     ratio = float(there.mean() / here.mean()) if here.mean() > 0 else float("nan")
     twin = player.env.gymnasium.name  # type: ignore[attr-defined]
     steps = f"{config.episodes} episodes of {lengths.mean():.0f} steps"

@@ -5,7 +5,7 @@ from typing import Any
 
 from envs.adapters.adapted import Adapted
 from envs.adapters.quiet import quiet
-from envs.base import Env, UnknownTask
+from envs.base import BrokenTask, Env, UnknownTask
 
 SOURCE = "Brax"
 EPISODE_LENGTH = 1000
@@ -37,6 +37,9 @@ def make(name: str, backend: str = "mjx") -> Env:
     """
     try:
         with quiet():
-            return Adapted(_brax().get_environment(name, backend=backend), EPISODE_LENGTH)
+            inner = _brax().get_environment(name, backend=backend)
+            return Adapted(inner, EPISODE_LENGTH, action_range=(-1.0, 1.0))  # those whose motors take more scale it
+    except BrokenTask:
+        raise
     except Exception as error:  # whatever Brax says about a backend that it cannot build
         raise UnknownTask(f"brax/{name} does not run on backend {backend!r}: {error}") from error

@@ -30,7 +30,7 @@ def fetches(name: str) -> bool:
 
 
 def make(name: str, impl: str = "jax") -> Env:
-    """Returns Playground's task `name` with its own time limit, on MJX's backend `impl`.
+    """Returns Playground's task `name` with its own time limit and action repeat, on MJX's backend `impl`.
 
     Locomotion and manipulation tasks fetch models from the network when first used.
 
@@ -44,4 +44,7 @@ def make(name: str, impl: str = "jax") -> Env:
             inner = registry.load(name, config_overrides={"impl": impl})
     except Exception as error:  # of many kinds: a name missing in MuJoCo, a model that cannot be fetched
         raise UnknownTask(f"playground/{name} does not run here: {' '.join(str(error).split())}") from error
-    return Adapted(inner, int(config.episode_length))
+    repeat = int(config.get("action_repeat", 1))
+    # Playground counts time limits in its own steps. Actions of -1 to 1 are what its tasks take and scale.
+    limit = -(-int(config.episode_length) // repeat)
+    return Adapted(inner, limit, action_repeat=repeat, action_range=(-1.0, 1.0))

@@ -27,7 +27,7 @@ class Ant(GymTask):
     exact_frame_skip = 5
     fast = Fast(
         timestep=0.01,
-        # Not spheres at their ends: MuJoCo lays the friction pyramid along a capsule, and gaits hang on that.
+        # Not spheres at their ends: MuJoCo lays the friction pyramid along a capsule, and gaits depend on that.
         touching=("front_left_shin_geom", "front_right_shin_geom", "back_left_shin_geom", "back_right_shin_geom"),
         contacts=4,
         iterations=3,

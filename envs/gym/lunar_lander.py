@@ -132,14 +132,19 @@ class LunarLander:
         world = step(self.scene, flight.ground, flight.world.replace(bodies=(hull, *legs)))
         obs = self.observe(world)
         shaping = _shaping(obs)
-        fuel = jnp.where(action == 2, 0.3, jnp.where((action == 1) | (action == 3), 0.03, 0.0))
-        lost = world.crashed | (jnp.abs(obs[0]) >= 1.0)
-        reward = jnp.where(lost, -100.0, shaping - flight.shaping - fuel)
-        reward = jnp.where(world.asleep, 100.0, reward)
+        lost = _lost(world, obs)
+        parts = _reward_terms(shaping - flight.shaping, action, lost, world.asleep)
+        reward = jnp.asarray(sum(parts.values()))
         done = (lost | world.asleep).astype(jnp.float32)
         on = jnp.where(flight.world.grounded[0] | flight.world.grounded[1], 0, 1)
         flight = Flight(world, flight.ground, shaping, key, flight.wind + on, flight.turbulence + on)
         return State(flight, obs, reward, done, {"landed": world.asleep.astype(jnp.float32)})
+
+    def terms(self, state: State, action: jax.Array, after: State) -> dict[str, jax.Array]:
+        """Returns the parts of the reward of the step to `after`, float32 [] by name."""
+        world = after.data.world
+        shaping = after.data.shaping - state.data.shaping
+        return _reward_terms(shaping, action, _lost(world, after.obs), world.asleep)
 
     def _blow(self, flight: Flight, hull: Body) -> Body:
         """The hull with a step of wind and turbulence, unless a leg is on the ground."""
@@ -234,6 +239,23 @@ class LunarLander:
 def _friction(own: float) -> float:
     """Box2D's friction of two surfaces, of which one is the ground."""
     return math.sqrt(own * GROUND_FRICTION)
+
+
+def _lost(world: World, obs: jax.Array) -> jax.Array:
+    """Whether the lander has crashed or left the picture."""
+    return world.crashed | (jnp.abs(obs[0]) >= 1.0)
+
+
+def _reward_terms(shaping: jax.Array, action: jax.Array, lost: jax.Array, landed: jax.Array) -> dict[str, jax.Array]:
+    """The parts of the reward; `shaping` is what the step has gained of it."""
+    fuel = jnp.where(action == 2, 0.3, jnp.where((action == 1) | (action == 3), 0.03, 0.0))
+    over = lost | landed
+    return {
+        "reward_shaping": jnp.where(over, 0.0, shaping),
+        "reward_fuel": jnp.where(over, 0.0, -fuel),
+        "reward_crashed": jnp.where(lost & ~landed, -100.0, 0.0),
+        "reward_landed": jnp.where(landed, 100.0, 0.0),
+    }
 
 
 def _shaping(obs: jax.Array) -> jax.Array:

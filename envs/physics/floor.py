@@ -1,6 +1,6 @@
 """Forward dynamics of a robot that touches nothing but the floor, for the fast physics: `FloorDynamics`.
 
-MJX gives what does not hang on constraints (kinematics, inertia, smooth forces, which points touch). The constraints'
+MJX gives what does not depend on constraints (kinematics, inertia, smooth forces, which points touch). The constraints'
 rows and their solver, where MJX spends most of its time on small robots, are here: MuJoCo's own model of contact (its
 documentation, "Computation"), the same minimum, less arithmetic. `tests/envs/physics/test_floor.py` holds both against
 each other.

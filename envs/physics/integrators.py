@@ -75,7 +75,7 @@ def midpoint(mj_model: mujoco.MjModel, forward: Forward, physics: Physics) -> tu
     """One step that evaluates the dynamics once, half a step ahead: of second order, where MuJoCo's Euler is of first.
 
     Positions drift for half a step, velocities change by the acceleration there, positions drift for the other half.
-    The velocity half a step ahead, which that acceleration hangs on, is predicted with the step before's acceleration.
+    That acceleration depends on the velocity half a step ahead: predicted with the step before's acceleration.
     Arguments and results are those of `runge_kutta`.
     """
     h = float(mj_model.opt.timestep)

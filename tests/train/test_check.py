@@ -30,3 +30,5 @@ def test_a_check_sees_what_is_wrong(task: registry.Env, broken: bool, stale: boo
 def test_a_check_of_a_task_that_is_not_there_fails_and_goes_on() -> None:
     result = python("-m", "train.check", "--env", "antt,cartpole", "--steps", "100")
     assert result.returncode == 1 and "did you mean 'ant'" in result.stdout and "sound" in result.stdout
+    assert "verdict" in result.stdout and "repeated starts" in result.stdout
+    assert "\nrepeated starts: resets to the very state" in result.stdout  # what it is, said below the table

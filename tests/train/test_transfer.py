@@ -18,7 +18,7 @@ def test_transfer_plays_the_same_policy_there_and_here(pendulum_run: pathlib.Pat
     found = json.loads(out.read_text())
     there, here = np.array(found["returns_gymnasium"]), np.array(found["returns_here"])
     assert there.shape == here.shape == (20,) and found["gymnasium"] == "InvertedPendulum-v5"
-    # This policy soon fails, after a number of steps that hangs on the start: the same one here and there.
+    # This policy soon fails, after a number of steps that depends on the start: the same one here and there.
     error = np.sqrt(there.var() / 20 + here.var() / 20)
     assert abs(there.mean() - here.mean()) < 4 * error + 0.5
     assert found["ratio"] == pytest.approx(there.mean() / here.mean())

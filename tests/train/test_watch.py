@@ -23,6 +23,7 @@ from train.engine import checkpoint_format
 from train.engine.checkpointing import Checkpoints
 from train.engine.loop import Loop
 from train.engine.player import load_policy
+from train.engine.streams import stream
 from train.pictures.live import Live
 
 __all__ = ["pendulum_run"]  # a fixture
@@ -53,7 +54,8 @@ def test_live_plays_the_mode_action_and_counts() -> None:
     player = make_player("inverted_pendulum")
     live = Live(player, seed=3)
     env, total = player.env, 0.0
-    state = env.reset(jax.random.fold_in(jax.random.key(3), 0))
+    key_start, _ = jax.random.split(jax.random.fold_in(stream(3, "live"), 0))  # actions have the other one
+    state = env.reset(key_start)
     while True:
         action = player.learner.policy(player.learned.policy, player.learned.normalizer, state.obs).mode()
         state = env.step(state, action)

@@ -26,14 +26,16 @@ import numpy as np
 import psutil
 
 from envs import registry
+from envs.advance import advance, infinities, select, strong
 from envs.base import Env
-from envs.vector import check_task, select, sound, strong
+from envs.checks import RESETS, check_task
 from train.benchmarks.brax_settings import hyper_parameters, schedule
 from train.console import cli, files
 from train.console.errors import UserError, run_program
 from train.engine import jax_setup
 from train.engine.evaluation import Evaluator
 from train.engine.metrics_log import MetricsLog
+from train.engine.streams import stream
 
 EPOCHS = 1_000_000  # more than any run has time for: the clock ends it
 EPOCH_UPDATES = 128  # gradient steps between two looks at the clock, at least: the looks then cost next to nothing
@@ -75,6 +77,7 @@ class BraxTask:
         self.inner, self.observation_size, self.action_size = inner, inner.observation_size, inner.action_size
         self.unwrapped, self.backend = self, "mjx"  # as Brax calls the physics
         self._state = _brax("brax.envs").State
+        self._meant = jax.jit(lambda: infinities(jax.vmap(inner.reset)(jax.random.split(jax.random.key(0), RESETS))))()
 
     def reset(self, rng: jax.Array) -> Any:
         """Returns Brax's state of a fresh episode for a raw key `rng` uint32 [2]; our state is `pipeline_state`."""
@@ -84,11 +87,11 @@ class BraxTask:
     def step(self, state: Any, action: jax.Array) -> Any:
         """Returns Brax's state one control step later; `action` float32 [A]. What wrappers keep in `info` stays."""
         one = functools.partial(jax.tree.map, lambda x: x[None])
-        before, after = one(state.pipeline_state), one(strong(self.inner.step(state.pipeline_state, action)))
-        good = sound(after)
-        reward, done = jnp.where(good, after.reward, 0.0), jnp.where(good, after.done, 1.0)
-        kept = jax.tree.map(lambda x: x[0], select(good, after, before))
-        return state.replace(pipeline_state=kept, obs=kept.obs, reward=reward[0], done=done[0])
+        before, steps = one(state.pipeline_state), jnp.zeros(1, jnp.int32)  # the time limit is Brax's wrapper's
+        moved = advance(self.inner, before, action[None], steps, self._meant)
+        kept = jax.tree.map(lambda x: x[0], select(moved.sound, moved.state, before))
+        done = (moved.terminated | ~moved.sound)[0].astype(jnp.float32)
+        return state.replace(pipeline_state=kept, obs=kept.obs, reward=moved.reward[0], done=done)
 
 
 class CompileClock:
@@ -171,9 +174,10 @@ class Curve:
         if not self._evaluate:
             learner: Any = types.SimpleNamespace(policy=policy)
             self._evaluate = Evaluator(self.env, learner, self.config.eval_envs)
-        key, no_stats = jax.random.fold_in(jax.random.key(self.config.seed), 1), None
+        key, no_stats = stream(self.config.seed, "evaluation"), None
         # Without weak types, as after an epoch: else the evaluation would be compiled for the untrained policy alone.
-        returns, lengths = map(np.asarray, self._evaluate(strong(params), no_stats, key))
+        seen = self._evaluate(strong(params), no_stats, key)
+        returns, lengths = seen.returns, seen.lengths
         prefill, step, updates = self.schedule
         values = {
             "gradient_steps": max(0, env_steps - prefill) // step * updates,

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Callable
 
 from envs import own_tasks
-from envs.base import UnknownTask
-from envs.vector import BrokenTask
+from envs.base import BrokenTask, UnknownTask
 from train.console.commands import TASKS
 
 

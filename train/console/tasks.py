@@ -7,7 +7,7 @@ from rich.progress import track
 from rich.table import Column, Table
 
 from envs import registry
-from envs.base import Env, UnknownTask
+from envs.base import BrokenTask, Env, UnknownTask
 from envs.registry import FAMILIES
 
 
@@ -26,7 +26,7 @@ def show_tasks() -> None:
     for name, source in track(found, "building every task once", transient=True):
         try:
             env = registry.make(name)
-        except UnknownTask as broken:
+        except (UnknownTask, BrokenTask) as broken:
             notes.append(str(broken))
             table.add_row(name, "-", "-", "-", "-", source)
         else:

@@ -7,86 +7,122 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import struct
 
 from awr_mjx.learner import Learner
 from awr_mjx.normalizer import Normalizer
+from envs.advance import advance, infinities, select, strong, terms
 from envs.base import Env
-from envs.vector import all_finite, select, strong
 from train.engine.loop import FIRST, SAME, share_out
 
 LOOK = 0.25  # s between two looks at whether to go on
 
-Playing = tuple[Any, jax.Array, jax.Array, jax.Array]  # states [E, ...], who is alive, returns and lengths [E]
+
+@struct.dataclass
+class Episodes:
+    """What E episodes gave.
+
+    Attributes:
+      returns: float32 [E].
+      lengths: int32 [E], control steps.
+      terms: float32 [E] by name, what the task has to log (`envs.advance.terms`), summed over the episode's steps.
+    """
+
+    returns: Any
+    lengths: Any
+    terms: dict[str, Any]
+
+    def terms_per_step(self) -> dict[str, float]:
+        """The mean of each term over all steps of all episodes, named `terms/NAME`."""
+        steps = int(self.lengths.sum())
+        return {f"terms/{name}": float(np.sum(total, dtype=np.float64) / steps) for name, total in self.terms.items()}
+
+
+@struct.dataclass
+class _Playing:
+    """Episodes under way: states [E, ...], which are alive, bool [E], and each leaf's `infinities`, bool [E]."""
+
+    state: Any
+    alive: jax.Array
+    meant: list[jax.Array]
+    seen: Episodes
 
 
 class Evaluator:
     """Plays E = `episodes` episodes of a policy's mode action; called with policy parameters, normaliser and key.
 
-    All episodes start afresh, at once, and each is played to its own end: failure, time limit, or a number that is not
-    finite, which ends it where it is. The devices of `mesh`, if given, share them.
+    All episodes start afresh, at once, and each is played to its own end: failure, time limit, or a step that breaks
+    the task, which ends it where it is and does not pay. The devices of `mesh`, if given, share them.
     """
 
     def __init__(self, env: Env, learner: Learner, episodes: int, mesh: jax.sharding.Mesh | None = None) -> None:
         self.env, self.learner, self.episodes, self.mesh = env, learner, episodes, mesh
         if mesh:
-            self._start = share_out(self._reset, mesh, (FIRST,), FIRST)
-            self._go_on = share_out(self._play, mesh, (SAME, SAME, FIRST, SAME, SAME), FIRST)
+            self._start = share_out(self._reset, mesh, (SAME, SAME, FIRST), FIRST)
+            self._go_on = share_out(self._play, mesh, (SAME, SAME, FIRST, SAME), FIRST)
         else:
             self._start, self._go_on = jax.jit(self._reset), jax.jit(self._play)
 
-    def _reset(self, keys: jax.Array) -> Playing:
+    def _act(self, policy: Any, stats: Normalizer, state: Any) -> jax.Array:
+        return self.learner.policy(policy, stats, state.obs).mode()
+
+    def _reset(self, policy: Any, stats: Normalizer, keys: jax.Array) -> _Playing:
         count = keys.shape[0]
         state = strong(jax.vmap(self.env.reset)(keys))
-        return state, jnp.ones(count, bool), jnp.zeros(count), jnp.zeros(count, jnp.int32)
+        named = jax.eval_shape(lambda s: terms(self.env, s, self._act(policy, stats, s), s), state)
+        zeros = {name: jnp.zeros(x.shape, x.dtype) for name, x in named.items()}
+        seen = Episodes(jnp.zeros(count), jnp.zeros(count, jnp.int32), zeros)
+        meant = [jnp.broadcast_to(x, (count,)) for x in infinities(state)]
+        return _Playing(state, jnp.ones(count, bool), meant, seen)
 
-    def _play(self, policy: Any, stats: Normalizer, playing: Playing, begin: jax.Array, end: jax.Array) -> Playing:
-        """Plays on from control step `begin` to `end`, or until no episode is alive."""
+    def _play(self, policy: Any, stats: Normalizer, playing: _Playing, steps: jax.Array) -> _Playing:
+        """Plays on for `steps` control steps, or until no episode is alive."""
+        meant = [x[0] for x in playing.meant]
 
-        def step(carry: tuple[jax.Array, Playing]) -> tuple[jax.Array, Playing]:
-            time, (state, alive, returns, lengths) = carry
-            action = self.learner.policy(policy, stats, state.obs).mode()
-            stepped = strong(jax.vmap(self.env.step)(state, action))
-            finite = all_finite(stepped)
-            returns = returns + jnp.where(alive & finite, stepped.reward, 0.0)
-            lengths = lengths + alive
-            return time + 1, (select(finite, stepped, state), alive & finite & (stepped.done == 0), returns, lengths)
+        def step(carry: tuple[jax.Array, _Playing]) -> tuple[jax.Array, _Playing]:
+            time, now = carry
+            action, alive, seen = self._act(policy, stats, now.state), now.alive, now.seen
+            moved = advance(self.env, now.state, action, seen.lengths, meant)
+            named = terms(self.env, now.state, action, moved.state)
+            seen = Episodes(
+                returns=seen.returns + jnp.where(alive, moved.reward, 0.0),
+                lengths=seen.lengths + alive,
+                terms={k: total + jnp.where(alive & moved.sound, named[k], 0.0) for k, total in seen.terms.items()},
+            )
+            state = select(moved.sound, moved.state, now.state)
+            return time + 1, _Playing(state, alive & ~moved.ended, now.meant, seen)
 
-        def unfinished(carry: tuple[jax.Array, Playing]) -> jax.Array:
-            return (carry[0] < end) & carry[1][1].any()
+        def unfinished(carry: tuple[jax.Array, _Playing]) -> jax.Array:
+            return (carry[0] < steps) & carry[1].alive.any()
 
-        return jax.lax.while_loop(unfinished, step, (begin, playing))[1]
+        return jax.lax.while_loop(unfinished, step, (jnp.int32(0), playing))[1]
 
     def compile(self, policy: Any, stats: Normalizer) -> None:
         """Compiles what an evaluation needs, by one of no step."""
-        self._all(policy, stats, jax.random.key(0), 0, lambda: True)
+        self._go_on(policy, stats, self._start(policy, stats, self._keys(jax.random.key(0))), np.int32(0))
 
-    def __call__(self, policy: Any, stats: Normalizer, key: jax.Array) -> tuple[np.ndarray, np.ndarray]:
-        """Returns [E], float32, and lengths [E], int32, of all episodes."""
+    def __call__(self, policy: Any, stats: Normalizer, key: jax.Array) -> Episodes:
+        """What all episodes gave, as NumPy arrays."""
         found = self.unless(lambda: False, policy, stats, key)
-        assert found
+        assert found, "nothing has stopped it"
         return found
 
-    def unless(
-        self, stopped: Callable[[], bool], policy: Any, stats: Normalizer, key: jax.Array
-    ) -> tuple[np.ndarray, np.ndarray] | None:
+    def unless(self, stopped: Callable[[], bool], policy: Any, stats: Normalizer, key: jax.Array) -> Episodes | None:
         """The same, but None as soon as `stopped()`, which is asked every `LOOK` seconds or so."""
-        return self._all(policy, stats, key, self.env.episode_length, lambda: not stopped())
-
-    def _all(
-        self, policy: Any, stats: Normalizer, key: jax.Array, limit: int, go_on: Callable[[], bool]
-    ) -> tuple[np.ndarray, np.ndarray] | None:
-        keys = jax.random.split(key, self.episodes)
-        if self.mesh:  # the devices play equally many; what is too many is not counted
-            keys = keys[jnp.arange(-(-self.episodes // self.mesh.size) * self.mesh.size) % self.episodes]
-        playing = self._start(keys)
-        begin, steps = 0, 1  # as many steps at a time as take about `LOOK` seconds
-        while go_on():
+        playing = self._start(policy, stats, self._keys(key))
+        steps = 1  # as many at a time as take about `LOOK` seconds
+        while not stopped():
             asked = time.monotonic()
-            end = min(begin + steps, limit)
-            playing = self._go_on(policy, stats, playing, np.int32(begin), np.int32(end))
-            begin = end
-            if begin >= limit or not np.asarray(playing[1]).any():
-                return np.asarray(playing[2])[: self.episodes], np.asarray(playing[3])[: self.episodes]
+            playing = self._go_on(policy, stats, playing, np.int32(steps))
+            if not np.asarray(playing.alive).any():
+                return jax.tree.map(lambda x: np.asarray(x)[: self.episodes], playing.seen)
             if time.monotonic() - asked < LOOK / 2:
                 steps *= 2
         return None
+
+    def _keys(self, key: jax.Array) -> jax.Array:
+        """A key for each episode; the devices play equally many, and what is too many is not counted."""
+        keys = jax.random.split(key, self.episodes)
+        if self.mesh:
+            keys = keys[jnp.arange(-(-self.episodes // self.mesh.size) * self.mesh.size) % self.episodes]
+        return keys

@@ -14,8 +14,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from awr_mjx import reduce, replay
 from awr_mjx.config import AwrConfig
 from awr_mjx.learner import Learner, LearnerState
+from envs.advance import strong
 from envs.base import Env
-from envs.vector import Outcome, VectorEnv, VectorState, strong
+from envs.vector import Outcome, VectorEnv, VectorState
 from train.engine import counters
 from train.engine.counters import Counter
 
@@ -194,4 +195,8 @@ class Loop:
             "episode_steps": reduce.mean(outcome.episode_steps.astype(jnp.float32), outcome.finished),
             "quarantined": number(outcome.quarantined),
         }
+        if outcome.terms:  # one sum over the devices for all of them
+            names, sums = zip(*outcome.terms.items(), strict=True)
+            means = reduce.across_devices(jnp.stack(sums).sum(axis=1)) / reduce.count(rows.valid)
+            seen |= {f"terms/{name}": means[i] for i, name in enumerate(names)}
         return counts, seen

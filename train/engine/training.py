@@ -17,6 +17,7 @@ from train.engine.evaluation import Evaluator
 from train.engine.loop import Loop, TrainState
 from train.engine.metrics_log import MetricsLog
 from train.engine.signals import Stop
+from train.engine.streams import stream
 
 TINY = 1e-9  # shares of a run are rounded
 
@@ -148,12 +149,12 @@ class Training:
         Returns whether that was done: not if the run was asked to stop before it was over.
         """
         learner = state.learner
-        key = jax.random.fold_in(jax.random.key(self.config.seed), 1)
+        key = stream(self.config.seed, "evaluation")
         found = self.evaluate.unless(lambda: bool(self.stop.asked), learner.policy, learner.normalizer, key)
         if found is None:
             self.clock.note("evaluate")
             return False
-        returns, lengths = found
+        returns, lengths = found.returns, found.lengths
         self.mode_return = float(returns.mean())
         self.best = self.mode_return if self.best is None else max(self.best, self.mode_return)
         self.clock.note("evaluate")

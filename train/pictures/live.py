@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from awr_mjx.learner import LearnerState
-from envs.vector import all_finite, strong
+from envs.advance import Advance, advance, infinities, strong
 from train.console.errors import UserError
 from train.engine.player import Player
+from train.engine.streams import stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +54,14 @@ class Live:
 
         # The policy is an argument, not a constant: any checkpoint then uses the same compiled program, which JAX keeps
         # on the disk.
-        def step(learned: LearnerState, state: Any, key: jax.Array, sampled: jax.Array) -> Any:
+        def step(
+            learned: LearnerState, state: Any, start: Any, steps: int, key: jax.Array, sampled: bool
+        ) -> tuple[Advance, jax.Array]:
             policy = learner.policy(learned.policy, learned.normalizer, state.obs)
             action = jnp.where(sampled, policy.sample(key), policy.mode())
-            stepped = strong(env.step(state, action))
-            return stepped, action, all_finite(jax.tree.map(lambda x: x[None], stepped))[0]
+            one, first = (jax.tree.map(lambda x: x[None], tree) for tree in (state, start))
+            moved = advance(env, one, action[None], jnp.full(1, steps, jnp.int32), infinities(first))
+            return jax.tree.map(lambda x: x[0], moved), action
 
         self._step, self._reset = jax.jit(step), jax.jit(lambda key: strong(env.reset(key)))
         self._push = jax.jit(env.pushed) if self.can_be_pushed else None  # type: ignore[attr-defined]
@@ -70,12 +74,12 @@ class Live:
 
     def reset(self, seed: int) -> None:
         """Begins an episode whose start state follows from `seed` alone, as do those after it."""
-        self._seed, self._episode = jax.device_put(jax.random.key(seed), self._device), 0
+        self._seed, self._episode = jax.device_put(stream(seed, "live"), self._device), 0
         self._begin()
 
     def _begin(self) -> None:
-        self._key = jax.random.fold_in(self._seed, self._episode)
-        self._state = self._reset(self._key)
+        key_start, self._key = jax.random.split(jax.random.fold_in(self._seed, self._episode))
+        self._state = self._start = self._reset(key_start)
         self._episode += 1
         self._total, self._steps = 0.0, 0
         size = 1 if self._player.env.discrete else self._player.env.action_size
@@ -87,13 +91,12 @@ class Live:
             self._begin()
             return
         key = jax.random.fold_in(self._key, self._steps)
-        state, action, finite = self._step(self._learned, self._state, key, self.sampled)
-        reward = 0.0
-        if finite:  # else the pose before is shown as the episode's last
-            self._state, reward = state, float(state.reward)
+        moved, action = self._step(self._learned, self._state, self._start, self._steps, key, self.sampled)
+        if moved.sound:  # else the pose before is shown as the episode's last
+            self._state = moved.state
+        reward = float(moved.reward)
         self._total, self._steps = self._total + reward, self._steps + 1
-        ended = bool(state.done) or self._steps >= self._player.env.episode_length
-        self._show(np.atleast_1d(np.asarray(action, np.float32)), reward, over=ended or not finite)
+        self._show(np.atleast_1d(np.asarray(action, np.float32)), reward, over=bool(moved.ended))
 
     def push(self, velocity: tuple[float, float, float]) -> None:
         """Changes the body's velocity by `velocity` (m/s; forward, left, up) at once.

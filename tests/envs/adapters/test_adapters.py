@@ -14,9 +14,10 @@ from flax import struct
 
 from envs import registry
 from envs.adapters.adapted import Adapted
-from envs.base import Env, UnknownTask
+from envs.base import BrokenTask, Env, UnknownTask
+from envs.checks import check_task
 from envs.registry import TaskOptions
-from envs.vector import BrokenTask, VectorEnv, check_task
+from envs.vector import VectorEnv
 
 
 @struct.dataclass

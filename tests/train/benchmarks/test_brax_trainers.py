@@ -20,6 +20,7 @@ from tests.trained import refusal
 from train.benchmarks import brax_settings, brax_trainers
 from train.benchmarks.brax_trainers import BraxConfig, BraxTask, CompileClock
 from train.console.errors import UserError
+from train.engine.streams import stream
 
 needs_brax = pytest.mark.skipif(importlib.util.find_spec("brax") is None, reason="needs the extra brax")
 
@@ -51,7 +52,7 @@ def test_the_curve_is_of_whole_episodes_from_our_start_states(tmp_path: pathlib.
     """A chain of 5 places pays 1 at its end, whatever the policy: its episodes' lengths tell where they started."""
     env = Chain(5)
     lines = train(tmp_path / "run", algorithm, env, 2.0)
-    starts = jax.vmap(env.reset)(jax.random.split(jax.random.fold_in(jax.random.key(0), 1), 8)).data
+    starts = jax.vmap(env.reset)(jax.random.split(stream(0, "evaluation"), 8)).data
     assert len(lines) >= 2
     for line in lines:
         assert line["mode_return"] == 1.0 and line["mode_return_std"] == 0.0

@@ -141,7 +141,10 @@ from train.engine.evaluation import Evaluator
 learner = Learner(AwrConfig(policy_hidden=(), value_hidden=()), 4, 2, discrete=False)
 state, task, key = jax.jit(learner.init)(jax.random.key(0)), Chain(), jax.random.key(1)
 mesh = jax.sharding.Mesh(np.asarray(jax.devices()), ("env",))
-play = lambda *where: [x.tolist() for x in Evaluator(task, learner, *where)(state.policy, state.normalizer, key)]
+def play(*where):
+    seen = Evaluator(task, learner, *where)(state.policy, state.normalizer, key)
+    return [seen.returns.tolist(), seen.lengths.tolist()]
+
 print(json.dumps({count: [play(count), play(count, mesh)] for count in (1, 7)}))
 """
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import types
 from typing import Any
 
 import jax
@@ -12,8 +13,9 @@ import pytest
 from awr_mjx.config import AwrConfig
 from awr_mjx.learner import Learner
 from envs.base import State
-from tests.tasks import Chain
+from tests.tasks import Chain, Walk
 from train.engine.evaluation import Evaluator
+from train.engine.loop import Loop
 
 EPISODES, SIZE = 32, 5
 
@@ -28,10 +30,9 @@ def play(task: Any, of: Learner | None = None, episodes: int = EPISODES) -> tupl
     of = of or learner()
     state, key = jax.jit(of.init)(jax.random.key(0)), jax.random.key(1)
     starts = jax.vmap(task.reset)(jax.random.split(key, episodes)).data
-    evaluate = Evaluator(task, of, episodes)
-    returns, lengths = evaluate(state.policy, state.normalizer, key)
-    assert (returns.dtype, lengths.dtype) == (jnp.float32, jnp.int32)
-    return np.asarray(starts), np.asarray(returns), np.asarray(lengths)
+    seen = Evaluator(task, of, episodes)(state.policy, state.normalizer, key)
+    assert (seen.returns.dtype, seen.lengths.dtype) == (jnp.float32, jnp.int32)
+    return np.asarray(starts), seen.returns, seen.lengths
 
 
 def test_nothing_counts_after_an_episodes_end() -> None:
@@ -78,7 +79,55 @@ def test_it_plays_the_mode_action_for_normalised_observations() -> None:
     policy = {"net": {"out": {"kernel": kernel, "bias": jnp.zeros(2)}}}
     stats = state.normalizer.replace(mean=jnp.ones(SIZE), variance=jnp.full(SIZE, 4.0))
     task = Asks(SIZE, "never", episode_length=3)
-    returns, _ = Evaluator(task, of, EPISODES)(policy, stats, key)
+    returns = Evaluator(task, of, EPISODES)(policy, stats, key).returns
     starts = np.asarray(jax.vmap(task.reset)(jax.random.split(key, EPISODES)).data)
     places = (starts[:, None] + np.arange(3)) % SIZE
     np.testing.assert_allclose(returns, ((w[places] - w.sum()) / 2).sum(1), rtol=1e-5)
+
+
+class Steady:
+    """Stands for a learner whose policy always does `action`."""
+
+    def __init__(self, action: float) -> None:
+        self._action = action
+
+    def policy(self, params: None, stats: None, obs: jax.Array) -> Any:
+        return types.SimpleNamespace(mode=lambda: jnp.full((*obs.shape[:-1], 1), self._action))
+
+
+class Bursting(Walk):
+    """From the third step on its metric is NaN."""
+
+    def step(self, state: State, action: jax.Array) -> State:
+        stepped = super().step(state, action)
+        distance = jnp.where(stepped.obs[1] >= 3, jnp.nan, stepped.metrics["distance"])
+        return dataclasses.replace(stepped, metrics={"distance": distance})
+
+
+def test_episodes_and_their_terms() -> None:
+    keys = jax.random.split(jax.random.key(0), 5)
+    births = np.asarray(jax.vmap(Walk().reset)(keys).obs[:, 0])
+    for task, action, positions in (
+        (Walk(bound=2.0), 0.75, [0.75, 1.5, 2.25]),  # fails
+        (Walk(bound=9.0, episode_length=4), -0.5, [-0.5, -1.0, -1.5, -2.0]),  # is at its limit
+        (Bursting(bound=9.0), 0.5, [0.5, 1.0]),  # breaks in a third step, which does not pay
+    ):
+        seen = Evaluator(task, Steady(action), 5)(None, None, jax.random.key(0))  # type: ignore[arg-type]
+        np.testing.assert_allclose(seen.returns, len(positions) * births + sum(positions), rtol=1e-5)
+        assert seen.lengths.tolist() == [len(positions) + isinstance(task, Bursting)] * 5
+        np.testing.assert_allclose(seen.terms["distance"], np.full(5, np.abs(positions).sum()), rtol=1e-6)
+
+
+def test_training_tells_the_means_of_a_tasks_terms() -> None:
+    """A walk's metric is its distance from the middle, which the ring's observations have too."""
+    config = AwrConfig(rollout_steps=12, buffer_blocks=1, batch_size=32, policy_hidden=(8,), value_hidden=(8,))
+    loop = Loop(Walk(bound=1.5, episode_length=5), config, 32)
+    before = loop.init(0)
+    env, rows, outcome = jax.jit(loop.collect)(before.learner, before.env, jax.random.key(1))
+    after = np.concatenate([rows.obs[1:], env.env.obs[None]])[..., 2]
+    want = np.abs(after)[np.asarray(rows.valid)]
+    assert 0.05 < 1 - np.asarray(rows.valid).mean() < 0.6
+    np.testing.assert_allclose(outcome.terms["distance"].sum(), want.sum(), rtol=1e-5)
+    _, metrics = loop._count(before.counts, rows, outcome)
+    np.testing.assert_allclose(metrics["terms/distance"], want.mean(), rtol=1e-5)
+    assert "terms/distance" in jax.eval_shape(loop.epoch, before)[1]

@@ -15,6 +15,7 @@ from envs.base import State
 from tests.trained import SETTINGS
 from train.engine.config import TrainConfig
 from train.engine.player import Player
+from train.engine.streams import stream
 from train.pictures import film
 
 
@@ -106,7 +107,8 @@ def test_play_goes_on_after_an_episode(
         np.testing.assert_array_equal(poses[:, 1], counted)
         assert [(end.total, end.steps) for end in film.episodes(clip)] == episodes
         assert clip[-1].over == over
-        births = [float(jax.random.uniform(jax.random.fold_in(jax.random.key(3 + i), k))) for k in range(3)]
+        keys = [jax.random.split(jax.random.fold_in(stream(3 + i, "live"), k))[0] for k in range(3)]
+        births = [float(jax.random.uniform(key)) for key in keys]
         np.testing.assert_array_equal(
             poses[:, 0], np.take(np.asarray(births, np.float32), np.cumsum(np.equal(counted, 0)) - 1)
         )

@@ -1,0 +1,160 @@
+"""Does a task keep the protocol of `envs.base`? Found out before anything long starts, and said in one line."""
+
+import dataclasses
+import math
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envs.advance import LIMIT, infinities, sound, strong
+from envs.base import BrokenTask, Env
+
+LONGEST = 2**31 - 1  # control steps of an episode are counted in 32 bits
+RESETS = 64  # that are drawn
+
+
+def check_task(env: Env) -> None:
+    """Finds out, before anything long starts, whether `env` keeps the protocol of `envs.base`.
+
+    Raises:
+      BrokenTask: for values that are not what they should be, exceptions, wrong shapes or types, a step whose state is
+        built differently from a reset's, or resets that are all broken.
+    """
+    missing = [name for name in (*Env.__annotations__, "reset", "step") if not hasattr(env, name)]
+    if missing:
+        raise BrokenTask(f"broken task: {type(env).__name__} has no {', '.join(sorted(missing))}")
+    _check_values(env)
+    reset = shapes("reset", env.reset, jax.random.key(0))
+    lacking = [name for name in ("obs", "reward", "done", "metrics") if not hasattr(reset, name)]
+    if lacking:
+        raise BrokenTask(f"broken task: reset gives a {type(reset).__name__} without {', '.join(lacking)}, not a State")
+    for name, want in (("obs", (env.observation_size,)), ("reward", ()), ("done", ())):
+        got = getattr(reset, name)
+        if not hasattr(got, "shape"):
+            raise BrokenTask(f"broken task: reset gives {name} as a {type(got).__name__}, not float32{list(want)}")
+        if got.shape != want or got.dtype != jnp.float32:
+            raise BrokenTask(f"broken task: reset gives {name} {got.dtype}{list(got.shape)}, not float32{list(want)}")
+    shape = () if env.discrete else (env.action_size,)
+    action = jax.ShapeDtypeStruct(shape, jnp.int32 if env.discrete else jnp.float32)
+    _check_same(reset, shapes("step", env.step, reset, action))
+    _check_numbers(env)
+
+
+def shapes(name: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Returns the shapes and types that a task's function gives, without running it.
+
+    Raises:
+      BrokenTask: for whatever it raises, with the place, and for a leaf that is no array.
+    """
+
+    def traced(*inner: Any) -> Any:
+        found = function(*inner)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(found):
+            if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float):
+                where = f"state{jax.tree_util.keystr(path)}"
+                raise BrokenTask(f"broken task: {where} is the {type(leaf).__name__} {leaf!r} after {name}, no array")
+        return strong(found)
+
+    try:
+        return jax.eval_shape(traced, *args)
+    except BrokenTask:
+        raise
+    except Exception as error:  # of whatever kind somebody else's code raises
+        frames = traceback.extract_tb(error.__traceback__)
+        where = [f"{frame.filename}:{frame.lineno}" for frame in frames if "/jax/" not in frame.filename][-1]
+        message = " ".join(str(error).split())
+        raise BrokenTask(f"broken task: {name} raises {type(error).__name__}: {message} ({where})") from error
+
+
+def _check_values(env: Env) -> None:
+    """Sizes, time limit and dt: Python's own numbers, in their ranges."""
+    if type(env.discrete) is not bool:
+        raise BrokenTask(f"broken task: discrete is {env.discrete!r}, not True or False")
+    what = "the number of choices; number the combinations of several" if env.discrete else "the length of an action"
+    wanted = {
+        "observation_size": "the length of an observation",
+        "action_size": what,
+        "episode_length": "a time limit in control steps",
+    }
+    for name, meaning in wanted.items():
+        value = getattr(env, name)
+        if type(value) is not int or not 0 < value <= LONGEST:
+            needed = f"an int from 1 to {LONGEST:,} ({meaning})"
+            raise BrokenTask(f"broken task: {name} is {_described(value)}, not {needed}")
+    if type(env.dt) not in (int, float) or not 0 < env.dt < math.inf:
+        needed = "a float above 0 (seconds per control step)"
+        raise BrokenTask(f"broken task: dt is {_described(env.dt)}, not {needed}")
+
+
+def _described(value: Any) -> str:
+    known = isinstance(value, int | float | str | tuple | list | dict | None) and not isinstance(value, np.generic)
+    return repr(value) if known else f"{value} (a {type(value).__module__.partition('.')[0]} {type(value).__name__})"
+
+
+def _check_same(reset: Any, stepped: Any) -> None:
+    """A step's state must have the tree, shapes and types of a reset's."""
+    difference = _difference(reset, stepped, "state")
+    if difference:
+        raise BrokenTask(f"broken task: {difference}")
+    before, after = (str(jax.tree.structure(tree)) for tree in (reset, stepped))
+    if before != after:
+        raise BrokenTask("broken task: the state that step gives is built differently from the one that reset gives")
+
+
+def _difference(a: Any, b: Any, where: str) -> str | None:
+    """Where and how a reset's state `a` and a step's `b` differ first; None if nowhere."""
+    if hasattr(a, "shape") and hasattr(b, "shape"):
+        if (a.shape, a.dtype) == (b.shape, b.dtype):
+            return None
+        before, after = (f"{x.dtype}{list(x.shape)}" for x in (a, b))
+        return f"{where} is {before} after reset, {after} after step"
+    if type(a) is not type(b):
+        before, after = ("an array" if hasattr(x, "shape") else f"a {type(x).__name__}" for x in (a, b))
+        return f"{where} is {before} after reset, {after} after step"
+    parts, static = _parts(a), _parts(b)
+    if parts.keys() != static.keys():
+        only = [f"{where}{name} is there after reset only" for name in parts if name not in static]
+        only += [f"{where}{name} is there after step only" for name in static if name not in parts]
+        return "the state that step gives has other fields than the one that reset gives: " + ", ".join(only[:3])
+    if not parts and isinstance(a, str | int | float | bool) and a != b:
+        return f"{where} is {a!r} after reset, {b!r} after step, and no array"
+    return next((found for name in parts if (found := _difference(parts[name], static[name], where + name))), None)
+
+
+def _parts(tree: Any) -> dict[str, Any]:
+    """The parts of one node of a tree by what is written behind it to get them."""
+    if isinstance(tree, Mapping):
+        return {f"[{key!r}]": value for key, value in tree.items()}
+    if isinstance(tree, tuple | list):
+        return {f"[{i}]": value for i, value in enumerate(tree)}
+    if dataclasses.is_dataclass(tree):
+        return {f".{field.name}": getattr(tree, field.name) for field in dataclasses.fields(tree)}
+    return {}
+
+
+def _check_numbers(env: Env) -> None:
+    """Of some resets at least one must be sound; says what is wrong with the first."""
+    drawn = strong(jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), RESETS)))
+    if bool(sound(drawn, infinities(drawn)).any()):
+        return
+    raise BrokenTask(
+        f"broken task: every reset of {RESETS} gives a number that is not finite or beyond {LIMIT:g}: {_bad(drawn)}"
+    )
+
+
+def _bad(drawn: Any) -> str:
+    """The first number of states just reset, leaves [P, ...], that breaks the first of them."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(drawn):
+        name = jax.tree_util.keystr(path)
+        if jnp.issubdtype(leaf.dtype, jnp.floating):
+            numbers = np.asarray(leaf[0]).reshape(-1)
+            limited = name in (".obs", ".reward")
+            wrong = ~(np.abs(numbers) <= LIMIT) if limited else np.isnan(numbers)
+            if wrong.any():
+                place = f"[{int(np.argmax(wrong))}]" if leaf.ndim > 1 else ""
+                return f"state{name}{place} is {numbers[np.argmax(wrong)]:g}"
+    return "reward or obs"

@@ -1,0 +1,104 @@
+"""Tasks that do not keep the protocol are refused in one line that names the field and the number."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import struct
+
+from envs.base import BrokenTask, Env, State
+from envs.checks import check_task
+from tests.tasks import ZERO, Broken, Chain, Walk
+
+
+@pytest.mark.parametrize(
+    "task", [Chain(), Chain(discrete=True), Walk(), Broken(resets=0.5)], ids=["chain", "discrete", "walk", "broken"]
+)
+def test_sound_tasks_pass(task: Env) -> None:
+    assert isinstance(task, Env)
+    check_task(task)
+
+
+class Changed(Walk):
+    """A walk whose states are changed: `reset` and `step` fields by name, or functions of the state that give them."""
+
+    def __init__(self, reset: dict[str, Any] | None = None, step: dict[str, Any] | None = None, **values: Any) -> None:
+        super().__init__()
+        self._changes = reset or {}, step or {}
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def reset(self, key: jax.Array) -> State:
+        return self._changed(super().reset(key), self._changes[0])
+
+    def step(self, state: State, action: jax.Array) -> State:
+        plain = state.replace(data={"key": ZERO}, metrics={"distance": ZERO}, info={})  # type: ignore[attr-defined]
+        stepped = super().step(plain, action).replace(data=state.data)  # type: ignore[attr-defined]
+        return self._changed(stepped, self._changes[1])
+
+    def _changed(self, state: State, changes: dict[str, Any]) -> State:
+        return state.replace(**changes)  # type: ignore[attr-defined]
+
+
+class Raises(Walk):
+    def step(self, state: State, action: jax.Array) -> State:
+        raise KeyError("friction\nand more")
+
+
+class NoState(Walk):
+    def reset(self, key: jax.Array) -> Any:
+        return jnp.zeros(3), {}
+
+
+@struct.dataclass
+class Labelled:
+    x: jax.Array
+    label: str = struct.field(pytree_node=False, default="start")
+
+
+X = {"x": ZERO}
+WHOLE = "an int from 1 to 2,147,483,647"
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (Raises(), r"step raises KeyError: .*\(.*test_checks.py:\d+\)"),
+        (NoState(), "reset gives a tuple without obs, reward, done, metrics, not a State"),
+        (Changed(observation_size=4), r"reset gives obs float32\[3\], not float32\[4\]"),
+        (Changed({"obs": {"a": ZERO}}), r"reset gives obs as a dict, not float32\[3\]"),
+        (Changed({"reward": jnp.zeros(1)}), r"reset gives reward float32\[1\], not float32\[\]"),
+        (Changed({"metrics": {"near": ZERO}}), r".*other fields.*: state.metrics\['near'\] is there after reset only"),
+        (Changed({}, {"done": jnp.bool_(1)}), r"state.done is float32\[\] after reset, bool\[\] after step"),
+        (Changed({"info": {"name": "hill"}}), r"state.info\['name'\] is the str 'hill' after reset, no array"),
+        (Changed({}, {"info": {"name": object}}), r"state.info\['name'\] is the type .* after step, no array"),
+        (Changed({"data": (ZERO,)}, {"data": [ZERO]}), r"state.data is a tuple after reset, a list after step"),
+        (
+            Changed({"data": Labelled(ZERO)}, {"data": Labelled(ZERO, "moved")}),
+            r"state.data.label is 'start' after reset, 'moved' after step, and no array",
+        ),
+        (Changed({"data": ZERO}, {"data": X}), "state.data is an array after reset, a dict after step"),
+        (Changed(episode_length=float("inf")), f"episode_length is inf, not {WHOLE}"),
+        (Changed(episode_length=None), f"episode_length is None, not {WHOLE}"),
+        (Changed(episode_length=0), f"episode_length is 0, not {WHOLE}"),
+        (Changed(episode_length=2**31), f"episode_length is 2147483648, not {WHOLE}"),
+        (Changed(episode_length=100.0), f"episode_length is 100.0, not {WHOLE}"),
+        (Changed(observation_size=np.int64(3)), r"observation_size is 3 \(a numpy int64\), not an int"),
+        (Changed(action_size=jnp.int32(1)), r"action_size is 1 \(a jaxlib ArrayImpl\), not an int"),
+        (Changed(action_size=0), "action_size is 0, not an int"),
+        (Changed(action_size=(3, 4), discrete=True), r"action_size is \(3, 4\), not .* number the combinations"),
+        (Changed(discrete=(True, False)), r"discrete is \(True, False\), not True or False"),
+        (Changed(dt=0.0), "dt is 0.0, not a float above 0"),
+        (Changed(dt=np.float32(0.1)), r"dt is 0.1\d* \(a numpy float32\), not a float"),
+        (Changed(dt=float("nan")), "dt is nan, not a float above 0"),
+        (Broken(resets=1.0), r"every reset of 64 .* not finite or beyond 1e\+06: state.obs\[1\] is nan"),
+        (Changed({"reward": jnp.float32(-3e7)}), r"every reset of 64 .*: state.reward is -3e\+07"),
+        (Changed({"info": {"a": jnp.array([0, jnp.nan])}}, {"info": {"a": jnp.zeros(2)}}), r".*\['a'\]\[1\] is nan"),
+    ],
+)
+def test_a_broken_task_is_refused_in_one_line(task: Env, message: str) -> None:
+    with pytest.raises(BrokenTask, match="^broken task: " + message) as caught:
+        check_task(task)
+    assert "\n" not in str(caught.value)

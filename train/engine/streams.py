@@ -1,0 +1,13 @@
+"""Named random streams: what is drawn under one name has no key in common with another name's, nor with training."""
+
+import zlib
+
+import jax
+
+# Far from 0, 1, 2: training splits a seed's key, and `fold_in(key, i)` is the i-th key of a split.
+_STREAMS = 0xA3D5_19E7
+
+
+def stream(seed: int, name: str) -> jax.Array:
+    """Returns the typed key [] of the stream called `name`; training's own keys come from the bare `seed`."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _STREAMS), zlib.crc32(name.encode()))
