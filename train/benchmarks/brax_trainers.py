@@ -86,11 +86,10 @@ class BraxTask:
 
     def step(self, state: Any, action: jax.Array) -> Any:
         """Returns Brax's state one control step later; `action` float32 [A]. What wrappers keep in `info` stays."""
-        one = functools.partial(jax.tree.map, lambda x: x[None])
-        before, steps = one(state.pipeline_state), jnp.zeros(1, jnp.int32)  # the time limit is Brax's wrapper's
-        moved = advance(self.inner, before, action[None], steps, self._meant)
+        before = jax.tree.map(lambda x: x[None], state.pipeline_state)
+        moved = advance(self.inner, before, action[None], jnp.zeros(1, jnp.int32), self._meant)
         kept = jax.tree.map(lambda x: x[0], select(moved.sound, moved.state, before))
-        done = (moved.terminated | ~moved.sound)[0].astype(jnp.float32)
+        done = (moved.terminated | ~moved.sound).astype(jnp.float32)[0]
         return state.replace(pipeline_state=kept, obs=kept.obs, reward=moved.reward[0], done=done)
 
 

@@ -97,8 +97,9 @@ class MetricsLog:
                 log.write(env_steps, values)
 
     def close(self) -> None:
-        """Flushes and closes all."""
-        for name, log in list(self._logs.items()):
+        """Flushes and closes all; once more does nothing."""
+        while self._logs:
+            name, log = self._logs.popitem()
             with self._guarded(name):
                 log.close()
 
