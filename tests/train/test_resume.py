@@ -1,6 +1,5 @@
 """Going on with a run: from where, who may, with which settings, and what is refused before anything is compiled."""
 
-import datetime
 import fcntl
 import json
 import os
@@ -20,7 +19,7 @@ import pytest
 
 from tests.runs import PER_ITERATION, SMALL, about, copied, everything, here, refused, restored, same, train
 from train import evaluate
-from train.engine import checkpoint_format, lock, metrics_log, restoring, run_folder
+from train.engine import checkpoint_format, metrics_log, restoring, run_folder
 from train.main import main
 
 
@@ -86,17 +85,6 @@ def test_training_holds_the_lock(finished: pathlib.Path, tmp_path: pathlib.Path)
     assert {PER_ITERATION, 4 * PER_ITERATION} <= set(held)
 
 
-def test_a_file_system_without_locks_gets_a_warning(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def none(*_: object) -> None:
-        raise OSError(95, "Operation not supported")
-
-    monkeypatch.setattr(fcntl, "flock", none)
-    with lock.held(tmp_path):
-        assert "no locks (Operation not supported)" in capsys.readouterr().err
-
-
 # From where: a checkpoint, or the settings.
 
 
@@ -126,29 +114,6 @@ def test_a_run_has_a_checkpoint_from_the_start_on(finished: pathlib.Path, tmp_pa
 
 def test_a_folder_that_is_not_a_run_is_said_to_be_none(tmp_path: pathlib.Path) -> None:
     refused(here(main, *SMALL, "--run_dir", tmp_path), "not a run folder", "another --run_dir")
-
-
-def test_runs_that_start_in_one_second_have_folders_of_their_own(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Clock(datetime.datetime):
-        @classmethod
-        def now(cls, tz: object = None) -> "Clock":
-            return cls(2026, 1, 1, 12)
-
-        def astimezone(self, tz: object = None) -> "Clock":
-            return self
-
-    monkeypatch.setattr(run_folder.datetime, "datetime", Clock)
-    monkeypatch.chdir(tmp_path)
-    config = here_config()
-    with run_folder.made(None, config) as a, run_folder.made(None, config) as b, run_folder.made(None, config) as c:
-        names = [run.name for run in (a, b, c)]
-    assert names == ["brax-ant-20260101-120000", "brax-ant-20260101-120000-2", "brax-ant-20260101-120000-3"]
-
-
-def here_config() -> run_folder.TrainConfig:
-    return run_folder.TrainConfig(env="brax/ant")
 
 
 def test_what_is_refused_before_the_first_step_leaves_no_folder(
@@ -254,13 +219,6 @@ def test_a_run_says_what_it_was_trained_with(finished: pathlib.Path, tmp_path: p
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", told["commit"])
     assert {"awr_mjx", "jax", "jaxlib", "mujoco", "mujoco-mjx"} <= set(told["packages"])
     assert told["argv"][:2] == ["--env", "cartpole"]
-
-
-def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert run_folder._commit() is None
-    monkeypatch.setattr(run_folder, "ROOT", tmp_path)
-    assert run_folder._commit() is None
 
 
 def test_other_versions_are_said(finished: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -17,7 +17,7 @@ from envs import registry
 from tests.tasks import Broken
 from tests.trained import ended, wait_for
 from train import main
-from train.engine import checkpointing
+from train.engine import restoring
 from train.engine.loop import Loop, TrainState
 
 SMALL = "--env cartpole --num_envs 16 --rollout_steps 8 --buffer_blocks 2 --batch_size 64 --policy_updates 2".split()
@@ -69,8 +69,8 @@ def failed(done: subprocess.CompletedProcess[str], *words: str) -> str:
 def test_a_learner_that_diverges_stops_the_run_and_is_never_saved(tmp_path: pathlib.Path) -> None:
     run = tmp_path / "run"
     done = ended(main, *SMALL, "--policy_lr", "1e30", "--num_steps", 40 * PER_ITERATION, "--run_dir", run)
-    failed(done, "diverged", "policy", "lower --policy_lr", "no checkpoint")
-    assert checkpointing.steps(run) == []
+    failed(done, "diverged", "policy", "lower --policy_lr", str(run / "checkpoints" / "0"))
+    assert restoring.steps(run) == [0]
     assert summary(run)["finished"] is False
     assert "diverged" in summary(run)["why"]
     assert 0 < len(logged(run)) < 40
@@ -92,7 +92,7 @@ def test_a_run_that_diverges_late_names_its_last_sound_checkpoint(
     run = tmp_path / "run"
     done = ended(main, *SMALL, "--num_evals", 4, "--num_steps", 10 * PER_ITERATION, "--run_dir", run)
     failed(done, "diverged", "lower --value_lr", str(run / "checkpoints" / str(5 * PER_ITERATION)))
-    assert checkpointing.steps(run) == [3 * PER_ITERATION, 5 * PER_ITERATION]
+    assert restoring.steps(run) == [0, 3 * PER_ITERATION, 5 * PER_ITERATION]
     assert summary(run)["finished"] is False
 
 
@@ -103,7 +103,7 @@ def test_a_task_that_breaks_in_every_step_stops_the_run(
     run = tmp_path / "run"
     args = [*SMALL, "--env", "broken", "--num_steps", 40 * PER_ITERATION, "--run_dir", run]
     failed(ended(main, *args), "every step", "python -m train.check")
-    assert checkpointing.steps(run) == []
+    assert restoring.steps(run) == [0]
     assert len(logged(run)) < 40
     assert summary(run)["finished"] is False
 
@@ -135,7 +135,7 @@ def test_a_reader_that_goes_away_does_not_stop_training(tmp_path: pathlib.Path) 
     process.stderr.close()
     assert process.wait(240) == 0
     assert summary(run)["finished"] is True
-    assert checkpointing.steps(run)[-1] == 8 * PER_ITERATION
+    assert restoring.steps(run)[-1] == 8 * PER_ITERATION
 
 
 def test_a_closed_terminal_saves_and_stops(tmp_path: pathlib.Path) -> None:
@@ -146,7 +146,7 @@ def test_a_closed_terminal_saves_and_stops(tmp_path: pathlib.Path) -> None:
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert "stopped by SIGHUP" in out
-    assert checkpointing.steps(run) == [logged(run)[-1]["env_steps"]]
+    assert restoring.steps(run) == [0, logged(run)[-1]["env_steps"]]
 
 
 def test_a_signal_while_compiling_ends_at_once(tmp_path: pathlib.Path) -> None:
@@ -163,7 +163,7 @@ def test_a_signal_while_compiling_ends_at_once(tmp_path: pathlib.Path) -> None:
     assert time.monotonic() - begun < 3
     assert process.returncode == 128 + signal.SIGTERM
     assert (out + err).strip().splitlines()[-1] == "stopped by SIGTERM before anything was trained: nothing is lost"
-    assert not checkpointing.steps(run)
+    assert not restoring.steps(run)
 
 
 def test_a_signal_while_evaluating_saves_at_once(tmp_path: pathlib.Path) -> None:
@@ -182,4 +182,4 @@ def test_a_signal_while_evaluating_saves_at_once(tmp_path: pathlib.Path) -> None
     assert time.monotonic() - begun < 10
     assert process.returncode == 0, err
     assert len([line for line in out.splitlines() if "stopped by SIGTERM" in line]) == 1
-    assert checkpointing.steps(run) == [PER_ITERATION]
+    assert restoring.steps(run) == [0, PER_ITERATION]
