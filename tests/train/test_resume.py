@@ -225,13 +225,14 @@ def test_other_versions_are_said(finished: pathlib.Path, tmp_path: pathlib.Path)
     run = copied(finished, tmp_path / "run")
     values = json.loads((run / "config.json").read_text())
     values["about"]["packages"] |= {"jax": "0.1", "mujoco-mjx": "2.0"}
-    del values["about"]["packages"]["jaxlib"]  # as in runs of before
+    del values["about"]["packages"]["jaxlib"], values["about"]["draws"]  # as in runs of before
     (run / "config.json").write_text(json.dumps(values))
     done = here(main, "--resume", run, "--num_steps", 4 * PER_ITERATION)
     assert done.returncode == 0, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("warning: this resume may not be exact: jax 0.1 -> ")
     assert "mujoco-mjx 2.0 -> " in line
+    assert "starts are drawn in another way since" in line
     done = here(main, "--resume", run, "--num_steps", 5 * PER_ITERATION)
     assert not done.stderr  # it was trained with these in between
 

@@ -40,7 +40,7 @@ class Counts:
 
 @struct.dataclass
 class TrainState:
-    """Everything that training needs: a run that goes on from a saved one is the same run, bit for bit."""
+    """Everything that training needs: a run that goes on from a saved one is the same run (on CPUs, bit for bit)."""
 
     learner: LearnerState
     ring: replay.Ring

@@ -29,6 +29,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 # Packages whose versions are written down; another version of one that computes may round differently.
 COMPUTE = ("jax", "jaxlib", "mujoco", "mujoco-mjx", "flax", "optax")
 PACKAGES = ("awr_mjx", *COMPUTE, "orbax-checkpoint")
+DRAWS = 2  # how training uses random numbers; 2: starts are taken in turn (docs/decisions.md), and 1 is not written down
 
 
 def refuse_existing(run: pathlib.Path) -> None:
@@ -123,13 +124,15 @@ def note_resume(run: pathlib.Path, config: TrainConfig, done: int) -> None:
 
 
 def other_versions(run: pathlib.Path) -> list[str]:
-    """A warning if `run` was last trained with other versions of what computes than those here."""
+    """Warnings if `run` was last trained with other versions of what computes than those here, our own among them."""
     about = json.loads((run / "config.json").read_text()).get("about", {})
-    before = [about, *about.get("resumed", [])][-1].get("packages", {})
-    here = _packages()
+    last = [about, *about.get("resumed", [])][-1]
+    before, here = last.get("packages", {}), _packages()
     changed = [
         f"{name} {before[name]} -> {here[name]}" for name in COMPUTE if before.get(name, here[name]) != here[name]
     ]
+    if last.get("draws", 1) != DRAWS:
+        changed.append("episodes' starts are drawn in another way")
     return [f"this resume may not be exact: {', '.join(changed)} since the run was trained"] if changed else []
 
 
@@ -141,6 +144,7 @@ def _about() -> dict[str, Any]:
         "started": now.isoformat(timespec="seconds"),
         "packages": _packages(),
         "commit": _commit(),
+        "draws": DRAWS,
         "device": jax.devices()[0].device_kind,
     }
 

@@ -21,6 +21,14 @@ def noisy(*_: Any, **__: Any) -> Any:
     warnings.warn("Brax is not actively being maintained", stacklevel=1)
 
 
+class Config(dict[str, int]):
+    """Playground's settings: a dict whose values are attributes too."""
+
+    @property
+    def episode_length(self) -> int:
+        return self["episode_length"]
+
+
 @pytest.mark.parametrize(("module", "package"), [(brax_tasks, "_brax"), (playground_tasks, "_playground")])
 def test_building_a_task_is_quiet(
     module: Any,
@@ -30,10 +38,10 @@ def test_building_a_task_is_quiet(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    config = types.SimpleNamespace(episode_length=10)
+    config = Config(episode_length=10)
     loud = types.SimpleNamespace(get_environment=noisy, load=noisy, get_default_config=lambda _: config)
     monkeypatch.setattr(module, package, lambda: loud)
-    monkeypatch.setattr(module, "Adapted", lambda *_: "the task")
+    monkeypatch.setattr(module, "Adapted", lambda *_, **__: "the task")
     assert module.make("ant") == "the task"  # a warning would be an error here
     assert capfd.readouterr() == ("", "")
     assert not list(tmp_path.iterdir())  # MuJoCo's log
