@@ -29,7 +29,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 # Packages whose versions are written down; another version of one that computes may round differently.
 COMPUTE = ("jax", "jaxlib", "mujoco", "mujoco-mjx", "flax", "optax")
 PACKAGES = ("awr_mjx", *COMPUTE, "orbax-checkpoint")
-DRAWS = 2  # how training uses random numbers; 2: starts are taken in turn (docs/decisions.md), and 1 is not written down
+DRAWS = 2  # how training uses random numbers; 2: starts are taken in turn (docs/decisions.md). 1 is not written down
 
 
 def refuse_existing(run: pathlib.Path) -> None:
