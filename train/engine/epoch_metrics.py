@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from train.console.commands import command
 from train.engine.config import TrainConfig
 from train.engine.loop import PARTS
 
@@ -40,9 +41,8 @@ def trouble(metrics: Metrics, config: TrainConfig) -> str | None:
         advice = f"lower {lr}" if not (policy and value) else "look at the task's observations"
         return f"training has diverged: {names} not finite; {advice} and train anew"
     if metrics["ring_valid"][-1] == 0 and metrics["quarantined"].sum() > 0:
-        name = config.env
         return (
             "the task breaks in every step (numbers that are not finite or far too large), so there is nothing to "
-            f"learn from; see python -m train.check --env {name}"
+            f"learn from; see {command('check', '--env', config.env)}"
         )
     return None

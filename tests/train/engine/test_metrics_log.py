@@ -12,6 +12,7 @@ import pytest
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+from tests import runs
 from tests.trained import python, refusal
 from train import main
 from train.engine import config, epoch_metrics
@@ -19,8 +20,7 @@ from train.engine.config import TrainConfig
 from train.engine.metrics_log import MetricsLog, lines
 
 wandb = pytest.importorskip("wandb")
-SMALL = "--env cartpole --num_envs 16 --rollout_steps 8 --buffer_blocks 2 --batch_size 64 --policy_updates 2".split()
-SMALL += "--value_updates 2 --epoch_iterations 1 --eval_envs 4 --num_evals 1 --num_steps 256 --wandb".split()
+SMALL = [*runs.SMALL, "--num_steps", "256", "--wandb"]
 
 
 def test_offline_runs_hold_settings_and_metrics_and_a_resume_goes_on(tmp_path: pathlib.Path) -> None:

@@ -14,14 +14,14 @@ import jax.numpy as jnp
 import pytest
 
 from envs import registry
+from tests import runs
 from tests.tasks import Broken
 from tests.trained import ended, wait_for
 from train import main
 from train.engine import restoring
 from train.engine.loop import Loop, TrainState
 
-SMALL = "--env cartpole --num_envs 16 --rollout_steps 8 --buffer_blocks 2 --batch_size 64 --policy_updates 2".split()
-SMALL += "--value_updates 2 --epoch_iterations 1 --eval_envs 4 --num_evals 1 --devices 1".split()
+SMALL = [*runs.SMALL, "--devices", "1"]
 PER_ITERATION = 16 * 8
 
 # A task whose evaluation takes for ever: nothing ends its episodes but a time limit that is very far away.
