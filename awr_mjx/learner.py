@@ -63,7 +63,8 @@ class Learner:
         obs = jnp.zeros((1, self.observation_size))
         policy = {"net": self._policy_net.init(key_policy, obs)["params"]}
         if self.config.learn_std and not self.discrete:
-            raw = math.log(math.expm1(self.config.std - self.config.std_min))  # inverse of softplus
+            above = self.config.std - self.config.std_min
+            raw = math.log(math.expm1(above)) if above < 30 else above  # inverse of softplus, to the last bit
             policy["raw_std"] = jnp.full(self.action_size, raw, jnp.float32)
         elif self._scheduled_std:
             policy["std"] = jnp.asarray(self.config.std, jnp.float32)

@@ -47,7 +47,7 @@ def main() -> int:
         done, state = 0, None
         if run and restoring.steps(run):
             done, state, warnings = restoring.restore(run, template)
-            errors.warn([*warnings, *run_folder.other_versions(run)])
+            errors.warn([*warnings, *run_folder.not_as_before(run, done)])
             run_folder.refuse_done(run, config, done)
         run = run or stack.enter_context(run_folder.made(command.run_dir, config))
         log = MetricsLog(run, done if command.resume else None, settings.to_dict(config) if config.wandb else None)

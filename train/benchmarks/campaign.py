@@ -22,7 +22,8 @@ from rich.console import Console
 
 from train.console import commands, files
 from train.console.errors import UserError
-from train.console.screen import Unfailing, number
+from train.console.screen import number
+from train.console.unfailing import Unfailing
 from train.engine import config as settings
 from train.engine import jax_setup, metrics_log, restoring
 from train.engine.command_line import parse

@@ -1,6 +1,7 @@
 """Errors that are the user's to mend: one line on stderr and exit status 2, never a traceback."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from envs import own_tasks
 from envs.base import BrokenTask, UnknownTask
 from train.console.commands import TASKS
+from train.console.unfailing import Unfailing
 
 
 class UserError(ValueError):
@@ -28,6 +30,9 @@ def run_program(main: Callable[[], int]) -> None:
     if own_tasks.are_being_read():
         return
     _open_all()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # none, or one that is closed
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # an encoding may not know "±"
     try:
         _take_tasks()
         status = main()
@@ -42,14 +47,20 @@ def run_program(main: Callable[[], int]) -> None:
         status = 130
     except BrokenPipeError:
         status = 141
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EFBIG):
+            raise
+        complain(f"error: the output cannot be written: {error.strerror}")
+        status = 1
     settle()
     sys.exit(status)
 
 
 def complain(line: str) -> None:
     """A line on stderr, if anybody is there to read it."""
-    with contextlib.suppress(OSError, ValueError):
-        print(line, file=sys.stderr, flush=True)
+    stderr = Unfailing(sys.stderr)
+    stderr.write(f"{line}\n")
+    stderr.flush()
 
 
 def warn(warnings: list[str]) -> None:
@@ -73,16 +84,9 @@ def _take_tasks() -> None:
 
 
 def settle() -> None:
-    """Writes out what was printed. Where nobody takes it, it goes nowhere, or Python's own attempt would fail too."""
+    """Writes out what was printed, as far as anybody takes it."""
     for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except (OSError, ValueError):
-            with contextlib.suppress(OSError, ValueError):
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, stream.fileno())
-                os.close(nowhere)
+        Unfailing(stream).settle()
 
 
 def _open_all() -> None:

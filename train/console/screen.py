@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from typing import IO, TextIO, cast
+from typing import IO, cast
 
 from rich.console import Console
 from rich.live import Live
@@ -11,54 +11,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from train.console.unfailing import Unfailing
+
 PLAIN_SECONDS = 10.0  # between two progress lines in a pipe
 BAR = 6  # characters
 
 Field = tuple[str, str]  # what a progress line says, in full and in short
-
-
-class Unfailing:
-    """A text stream, or None, as one that never raises: what cannot be shown must not end a training.
-
-    A pipe may have lost its reader, a terminal may be closed, a disk full, and an encoding may not know a character.
-    """
-
-    def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream
-        self.encoding = getattr(stream, "encoding", None) or "utf-8"
-
-    def write(self, text: str) -> int:
-        """Writes what can be written; characters that the encoding does not have become others."""
-        if self._stream is not None:
-            try:
-                self._stream.write(text)
-            except UnicodeEncodeError:
-                plain = text.replace("±", "+-").encode(self.encoding, "replace")
-                self.write(plain.decode(self.encoding))
-            except (OSError, ValueError):
-                pass
-        return len(text)
-
-    def flush(self) -> None:
-        """Flushes what can be flushed."""
-        if self._stream is not None:
-            try:
-                self._stream.flush()
-            except (OSError, ValueError):
-                pass
-
-    def isatty(self) -> bool:
-        """Whether it is a terminal."""
-        try:
-            return self._stream is not None and self._stream.isatty()
-        except (OSError, ValueError):
-            return False
-
-    def fileno(self) -> int:
-        """The file descriptor; raises OSError if there is none, as streams do."""
-        if self._stream is None:
-            raise OSError("no stream")
-        return self._stream.fileno()
 
 
 class Screen:

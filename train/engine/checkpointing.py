@@ -1,5 +1,6 @@
 """Saving a run: Orbax, asynchronous, never the end of a training."""
 
+import itertools
 import pathlib
 import shutil
 from typing import Any
@@ -55,7 +56,8 @@ class Checkpoints:
         for step in steps(self.run):
             if step > env_steps:
                 place = folder(self.run) / str(step)
-                place.rename(place.with_name(f"damaged-{step}"))
+                names = itertools.chain([f"damaged-{step}"], (f"damaged-{step}-{i}" for i in itertools.count(2)))
+                place.rename(next(new for name in names if not (new := place.with_name(name)).exists()))
                 self.returns.pop(step, None)
         self._manager.reload()
 

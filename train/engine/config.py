@@ -4,13 +4,15 @@ import dataclasses
 import importlib.util
 import json
 import pathlib
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 
 from awr_mjx.config import AwrConfig
 from envs.registry import TaskOptions
 from train.console.errors import UserError
+
+STEPS_LAST, COUNT_LAST = 2**62, 2**31 - 1  # that are counted; env steps have 64 bits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +67,9 @@ class TrainConfig:
         if self.wandb and importlib.util.find_spec("wandb") is None:
             raise UserError("Weights & Biases is not installed: pip install 'awr_mjx[wandb]', or leave --wandb out")
         for name in ("num_envs", "num_steps", "epoch_iterations", "eval_envs", "keep", "num_evals"):
-            if getattr(self, name) <= 0:
-                raise UserError(f"{name} must be a positive number, not {getattr(self, name)}")
+            last = STEPS_LAST if name == "num_steps" else COUNT_LAST
+            if not 0 < getattr(self, name) <= last:
+                raise UserError(f"{name} must be a positive number up to {last:,}, not {getattr(self, name)}")
         if self.devices < 0:
             raise UserError(f"devices must be a positive number, or 0 for all, not {self.devices}")
         for name, count in (("num_envs", self.num_envs), ("batch_size", self.awr.batch_size)):
@@ -111,9 +114,25 @@ def from_dict(values: dict[str, Any], source: str) -> TrainConfig:
     """
     try:
         awr: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in values["awr"].items()}
-        return TrainConfig(**{**values, "awr": AwrConfig(**awr), "task": TaskOptions(**values["task"])})
+        found = TrainConfig(**{**values, "awr": AwrConfig(**awr), "task": TaskOptions(**values["task"])})
     except (TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{source} is not a run of this version: {error}") from error
+    for part in (found, found.awr, found.task):
+        for name, kind in get_type_hints(type(part)).items():
+            if not _fits(getattr(part, name), kind):
+                wanted = "one of " + ", ".join(get_args(kind)) if get_origin(kind) is Literal else str(kind)
+                wanted = getattr(kind, "__name__", wanted) if get_origin(kind) is None else wanted
+                raise UserError(f"{source} has {name} {getattr(part, name)!r}, not {wanted}")
+    return found
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a setting is of the type that it is declared with."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_fits(one, get_args(kind)[0]) for one in value)
+    return type(value) is kind or (kind is float and type(value) is int)
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> list[str]:

@@ -39,7 +39,7 @@ def trouble(metrics: Metrics, config: TrainConfig) -> str | None:
             lr = f"--value_lr (it was {config.awr.value_lr:g}){'' if policy else ' or ' + lr}"
         names = " and ".join(name for name, good in zip(PARTS, broken[0], strict=True) if not good)
         advice = f"lower {lr}" if not (policy and value) else "look at the task's observations"
-        return f"training has diverged: {names} not finite; {advice} and train anew"
+        return f"training has diverged: {names} not finite or far too large; {advice} and train anew"
     if metrics["ring_valid"][-1] == 0 and metrics["quarantined"].sum() > 0:
         return (
             "the task breaks in every step (numbers that are not finite or far too large), so there is nothing to "

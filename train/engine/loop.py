@@ -60,12 +60,19 @@ LAYOUT: Any = TrainState(
 
 
 PARTS = ("policy", "value", "normalizer")
+LARGEST = 1e6  # parameter of a network; three layers of 256 such would still be finite
 
 
 def sound_parts(learner: LearnerState) -> jax.Array:
-    """bool [3]: whether every number of each of `PARTS`, and of the networks' optimisers, is finite."""
+    """bool [3]: whether each of `PARTS` is of use.
+
+    Every number of it, and of the networks' optimisers, is finite, and no parameter is so large that its network's
+    outputs are not.
+    """
     parts = ((learner.policy, learner.policy_opt), (learner.value, learner.value_opt), learner.normalizer)
-    return jnp.stack([jnp.isfinite(ravel_pytree(part)[0]).all() for part in parts])
+    finite = jnp.stack([jnp.isfinite(ravel_pytree(part)[0]).all() for part in parts])
+    small = [(jnp.abs(ravel_pytree(net)[0]) <= LARGEST).all() for net in (learner.policy, learner.value)]
+    return finite & jnp.stack([*small, jnp.array(True)])
 
 
 def placed(specs: Any, mesh: Mesh) -> Any:

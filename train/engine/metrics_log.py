@@ -24,12 +24,12 @@ Values = dict[str, float]
 def lines(run: pathlib.Path, last: float = math.inf) -> Iterator[Values]:
     """The lines of a run's `metrics.jsonl` up to `last` env steps, oldest first.
 
-    One that was cut off by a kill or a full disk is left out.
+    What is not a number is left out, and so are lines that were cut off by a kill or a full disk, or spoilt otherwise.
     """
     path = run / "metrics.jsonl"
-    for line in path.read_text().splitlines() if path.is_file() else []:
-        with contextlib.suppress(ValueError, TypeError, KeyError):
-            values = json.loads(line)
+    for line in path.read_bytes().splitlines() if path.is_file() else []:
+        with contextlib.suppress(ValueError, TypeError, AttributeError, KeyError):
+            values = {name: value for name, value in json.loads(line).items() if type(value) in (int, float)}
             if values["env_steps"] <= last:
                 yield values
 

@@ -50,9 +50,12 @@ def mode_returns(run: pathlib.Path) -> dict[int, float]:
 def _meta(run: pathlib.Path, step: int) -> dict[str, Any]:
     try:
         with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
-            return reader.restore(folder(run) / str(step) / "meta")
+            meta = reader.restore(folder(run) / str(step) / "meta")
     except Exception as error:
         raise Damaged(reason(error)) from error
+    if not isinstance(meta, dict) or not isinstance(meta.get("leaves"), dict):
+        raise Damaged("its meta does not say what it holds")
+    return meta
 
 
 def _restore(run: pathlib.Path, step: int, want: dict[str, Any]) -> dict[str, Any]:
@@ -67,6 +70,11 @@ def _restore(run: pathlib.Path, step: int, want: dict[str, Any]) -> dict[str, An
     for name in [*wanted, *saved]:
         there, asked = saved.get(name), wanted.get(name)
         if there is None or asked is None or there[:2] != asked:
+            if there and asked and there[0].startswith("key<"):
+                raise Mismatch(
+                    f"the checkpoint {place} has random keys of the kind {there[0]}, not {asked[0]}: set "
+                    "JAX_DEFAULT_PRNG_IMPL as it was"
+                )
             show = lambda kind: "missing" if kind is None else f"{kind[0]}{kind[1]}"  # noqa: E731
             raise Mismatch(
                 f"the checkpoint {place} is of another task or network size: "

@@ -6,6 +6,7 @@ import importlib.metadata
 import itertools
 import json
 import math
+import os
 import pathlib
 import shlex
 import shutil
@@ -20,7 +21,7 @@ import jax
 from train.console import files
 from train.console.errors import UserError
 from train.engine import config as settings
-from train.engine import lock, metrics_log
+from train.engine import lock, metrics_log, restoring
 from train.engine.checkpoint_format import folder
 from train.engine.config import TrainConfig
 
@@ -50,6 +51,8 @@ def made(run: pathlib.Path | None, config: TrainConfig) -> Iterator[pathlib.Path
     Raises:
       UserError: if it exists, or the file system refuses.
     """
+    if run:
+        _refuse_name(run)
     place = run or RUNS / f"{config.env.replace('/', '-')}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     # Two seeds that are started in one second have one name; only one of them can make the folder.
     names = (
@@ -81,16 +84,59 @@ def taken_up(run: pathlib.Path) -> Iterator[None]:
     """Holds the folder of a run that is to be resumed.
 
     Raises:
-      UserError: if another process trains in it, or it cannot be written to.
+      UserError: if another process trains in it, it cannot be written to, or its checkpoints are not there any more.
     """
+    _refuse_name(run)
     with lock.held(run):
-        for place in (run, folder(run), run / "tensorboard"):
+        for place in (run, run / "checkpoints", run / "tensorboard"):
+            if not os.path.lexists(place):
+                continue
+            if not place.is_dir():
+                raise UserError(f"{place} is no folder{_leads(place)}: bring it back before the run goes on")
             try:
-                if place.is_dir():
-                    tempfile.TemporaryFile(dir=place).close()
+                tempfile.TemporaryFile(dir=place).close()
             except OSError as error:
                 raise UserError(f"cannot write in {place}: {error.strerror}") from error
+        _refuse_lost(run)
         yield
+
+
+def _leads(place: pathlib.Path) -> str:
+    return f" but a link to {os.readlink(place)}" if place.is_symlink() else ""
+
+
+def _refuse_name(run: pathlib.Path) -> None:
+    """Raises UserError for a path with bytes that are no text, which Orbax cannot save to."""
+    try:
+        str(run.absolute()).encode()
+    except UnicodeEncodeError:
+        shown = str(run).encode(errors="backslashreplace").decode()
+        raise UserError(f"the name of the run folder, {shown}, is not UTF-8: choose another --run_dir") from None
+
+
+def _refuse_lost(run: pathlib.Path) -> None:
+    """Raises UserError if `run` has no checkpoint but was trained: from its settings it would begin anew.
+
+    One that was stopped before its first save has logged nothing.
+    """
+    if restoring.steps(run):
+        return
+    last = max((int(values["env_steps"]) for values in metrics_log.lines(run)), default=0)
+    if last:
+        raise UserError(
+            f"{run} was trained for {last:,} env steps, but its checkpoints are gone: bring {run / 'checkpoints'} "
+            "back, or train anew in another --run_dir"
+        )
+
+
+def remake(run: pathlib.Path, config: TrainConfig) -> str | None:
+    """Makes the folder of a run under way once more, after somebody has moved or removed it; returns what is wrong."""
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        files.write_json(run / "config.json", {"settings": settings.to_dict(config), "about": _about()})
+    except (OSError, UserError) as error:
+        return f"it cannot be made anew ({error})"
+    return None
 
 
 def refuse_done(run: pathlib.Path, config: TrainConfig, done: int) -> None:
@@ -116,24 +162,37 @@ def note_resume(run: pathlib.Path, config: TrainConfig, done: int) -> None:
     Raises:
       UserError: if the file cannot be written.
     """
-    path = run / "config.json"
-    about = json.loads(path.read_text()).get("about", {})
-    about["resumed"] = [*about.get("resumed", []), {"env_steps": done, **_about()}]
-    files.write_json(path, {"settings": settings.to_dict(config), "about": about})
+    about, resumed = _was(run)
+    about["resumed"] = [*resumed, {"env_steps": done, **_about()}]
+    files.write_json(run / "config.json", {"settings": settings.to_dict(config), "about": about})
     (run / "summary.json").unlink(missing_ok=True)
 
 
-def other_versions(run: pathlib.Path) -> list[str]:
-    """Warnings if `run` was last trained with other versions of what computes than those here, our own among them."""
-    about = json.loads((run / "config.json").read_text()).get("about", {})
-    last = [about, *about.get("resumed", [])][-1]
-    before, here = last.get("packages", {}), _packages()
+def not_as_before(run: pathlib.Path, done: int) -> list[str]:
+    """Warnings if `run`, resumed at `done` env steps, was trained by other versions of packages or lost its log."""
+    about, resumed = _was(run)
+    last = [about, *resumed][-1]
+    before, here = _dict(last.get("packages")), _packages()
     changed = [
         f"{name} {before[name]} -> {here[name]}" for name in COMPUTE if before.get(name, here[name]) != here[name]
     ]
     if last.get("draws", 1) != DRAWS:
         changed.append("episodes' starts are drawn in another way")
-    return [f"this resume may not be exact: {', '.join(changed)} since the run was trained"] if changed else []
+    found = [f"this resume may not be exact: {', '.join(changed)} since the run was trained"] if changed else []
+    if done and not metrics_log.newest(run, done):
+        found.append(f"there are no metrics up to {done:,} env steps: minutes are counted from 0 again")
+    return found
+
+
+def _was(run: pathlib.Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What `config.json` says a run was trained with, at first and in each resume, as far as it does."""
+    about = _dict(_dict(json.loads((run / "config.json").read_text())).get("about"))
+    resumed = about.get("resumed")
+    return about, [_dict(one) for one in resumed] if isinstance(resumed, list) else []
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _about() -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from train.console import files
 from train.console.errors import Failed, UserError
 from train.console.screen import Screen, number
-from train.engine import checkpointing, closing, epoch_metrics, restoring
+from train.engine import checkpointing, closing, epoch_metrics, restoring, run_folder
 from train.engine.config import TrainConfig
 from train.engine.evaluation import Evaluator
 from train.engine.loop import Loop, TrainState
@@ -168,6 +168,9 @@ class Training:
         return True
 
     def _save(self, state: TrainState, mode_return: float | None) -> None:
+        if not (self.run / "config.json").exists():  # without it nothing that is saved there could go on
+            problem = run_folder.remake(self.run, self.config)
+            self.screen.say(f"warning: {self.run} was moved or removed; {problem or 'it is made anew'}")
         problem = self.saves.save(state, self.steps, mode_return)
         self.last_save = time.monotonic()
         self.clock.note("save")

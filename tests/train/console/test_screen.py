@@ -10,7 +10,8 @@ import pytest
 
 from train.console import screen
 from train.console.errors import Failed, UserError, run_program
-from train.console.screen import Screen, Unfailing
+from train.console.screen import Screen
+from train.console.unfailing import Unfailing
 
 VALUES = {"env_steps_per_second": 18_720.0, "reward_per_step": 0.5234}
 
@@ -122,6 +123,18 @@ def status(error: BaseException) -> int:
 def test_what_ends_a_program_is_one_line_and_a_status(capsys: pytest.CaptureFixture[str]) -> None:
     assert [status(UserError("a\nb")), status(Failed("c")), status(KeyboardInterrupt())] == [2, 1, 130]
     assert capsys.readouterr().err == "error: a b\nerror: c\ninterrupted\n"
+
+
+def test_an_output_that_cannot_be_written_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk behind stdout, and an encoding without "±"."""
+    with open("/dev/full", "w", encoding="ascii") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as stop:
+            run_program(lambda: print("12 ± 3", flush=True) or 0)  # type: ignore[func-returns-value]
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == "error: the output cannot be written: No space left on device\n"
 
 
 def test_a_pipe_that_is_closed_has_a_status_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

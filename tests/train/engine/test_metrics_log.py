@@ -168,10 +168,13 @@ def test_an_epoch_counts_all_its_episodes_and_shows_no_false_zero() -> None:
     ("sound", "words"),
     [
         ([[1, 1, 1], [1, 1, 1]], None),
-        ([[1, 1, 1], [0, 1, 1]], "policy not finite; lower --policy_lr"),
-        ([[1, 0, 1], [0, 0, 1]], "value not finite; lower --value_lr (it was 0.001) and train anew"),
-        ([[0, 0, 1], [0, 0, 0]], "policy and value not finite; lower --value_lr (it was 0.001) or --policy_lr"),
-        ([[1, 1, 0], [0, 0, 0]], "normalizer not finite; look at the task's observations"),
+        ([[1, 1, 1], [0, 1, 1]], "policy not finite or far too large; lower --policy_lr"),
+        ([[1, 0, 1], [0, 0, 1]], "value not finite or far too large; lower --value_lr (it was 0.001) and train anew"),
+        (
+            [[0, 0, 1], [0, 0, 0]],
+            "policy and value not finite or far too large; lower --value_lr (it was 0.001) or --policy_lr",
+        ),
+        ([[1, 1, 0], [0, 0, 0]], "normalizer not finite or far too large; look at the task's observations"),
     ],
 )
 def test_what_diverges_first_is_what_is_named(sound: list[list[int]], words: str | None) -> None:

@@ -76,6 +76,14 @@ def test_a_learner_that_diverges_stops_the_run_and_is_never_saved(tmp_path: path
     assert 0 < len(logged(run)) < 40
 
 
+def test_parameters_that_are_finite_but_of_no_use_have_diverged(tmp_path: pathlib.Path) -> None:
+    """One step of Adam of that size; what comes out of the network is not finite."""
+    run = tmp_path / "run"
+    args = ["--policy_lr", "1e30", "--policy_updates", 1, "--num_steps", PER_ITERATION, "--run_dir", run]
+    failed(ended(main, *SMALL, *args), "diverged", "far too large", "lower --policy_lr")
+    assert restoring.steps(run) == [0]
+
+
 def test_a_run_that_diverges_late_names_its_last_sound_checkpoint(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,3 +192,43 @@ def test_a_signal_while_evaluating_saves_at_once(tmp_path: pathlib.Path) -> None
     assert process.returncode == 0, err
     assert len([line for line in out.splitlines() if "stopped by SIGTERM" in line]) == 1
     assert restoring.steps(run) == [0, PER_ITERATION]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_reader_that_does_not_read_holds_nothing_up(tmp_path: pathlib.Path, number: signal.Signals) -> None:
+    """As in a pipe into a paused `less`, full from the start."""
+    run = tmp_path / "run"
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writer, b"." * 4096)
+    os.set_blocking(writer, True)
+    command = [sys.executable, "-m", "train.main", *SMALL, "--num_steps", "1_000_000_000", "--run_dir", str(run)]
+    process = subprocess.Popen(command, stdout=writer, stderr=writer)
+    try:
+        wait_for(lambda: (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size > 0)
+        process.send_signal(number)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        os.close(reader)
+        os.close(writer)
+    assert restoring.steps(run) == [0, logged(run)[-1]["env_steps"]]
+
+
+def test_a_run_folder_that_is_moved_meanwhile_is_made_anew(tmp_path: pathlib.Path) -> None:
+    """What was learned since is in the new one, from where it can go on."""
+    run = tmp_path / "run"
+    process = start(*SMALL, "--num_steps", 1_000_000_000, "--run_dir", run)
+    wait_for(lambda: (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size > 0)
+    run.rename(tmp_path / "moved")
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert f"warning: {run} was moved or removed; it is made anew" in out
+    (step,) = restoring.steps(run)
+    assert step == logged(tmp_path / "moved")[-1]["env_steps"]
+    done = runs.here(main.main, "--resume", run, "--num_steps", step + PER_ITERATION)
+    assert done.returncode == 0, done.stderr
+    assert f"goes on from {step:,} env steps" in done.stdout
