@@ -10,7 +10,14 @@ Metrics = dict[str, np.ndarray]  # by name, [I] for the I iterations of an epoch
 
 WHOLE = ("quarantined", "episodes_finished")  # counts of an epoch
 PER_EPISODE = ("episode_return", "episode_steps")  # means over the episodes that ended in an iteration
-IF_UPDATED = {"value_loss": "value_updates", "policy_loss": "policy_updates"}
+IF_UPDATED = {
+    "value_loss": "value_updates",
+    "explained_variance": "value_updates",
+    "value_mean": "value_updates",
+    "policy_loss": "policy_updates",
+}
+WEIGHTS = ("advantage_std", "effective_sample_share", "weight_clipped", "weight_max", "weight_mean")
+OF_ROWS = (*IF_UPDATED, *WEIGHTS, "entropy", "kl")  # of the rows that count
 
 
 def summarise(metrics: Metrics, config: TrainConfig) -> dict[str, float]:
@@ -25,6 +32,8 @@ def summarise(metrics: Metrics, config: TrainConfig) -> dict[str, float]:
         values[name] = float((metrics[name].astype(float) * ended).sum() / max(ended.sum(), 1))
     absent = set(PER_EPISODE) if not ended.any() else set()
     absent |= {name for name, updates in IF_UPDATED.items() if not getattr(config.awr, updates)}
+    if values.get("counted_share") == 0:  # Monte Carlo returns, and no episode has ended
+        absent |= set(OF_ROWS)
     return {name: value for name, value in values.items() if name not in absent}
 
 

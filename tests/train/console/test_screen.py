@@ -132,7 +132,7 @@ def test_an_output_that_cannot_be_written_is_one_line(
     with open("/dev/full", "w", encoding="ascii") as full:
         monkeypatch.setattr(sys, "stdout", full)
         with pytest.raises(SystemExit) as stop:
-            run_program(lambda: print("12 ± 3", flush=True) or 0)  # type: ignore[func-returns-value]
+            run_program(lambda: print("12 ± 3", flush=True) or 0)
     assert stop.value.code == 1
     assert capsys.readouterr().err == "error: the output cannot be written: No space left on device\n"
 

@@ -162,6 +162,8 @@ def test_an_epoch_counts_all_its_episodes_and_shows_no_false_zero() -> None:
     no_critic = dataclasses.replace(whole, awr=dataclasses.replace(whole.awr, value_updates=0))
     left = epoch_metrics.summarise(none, no_critic)
     assert set(values) - set(left) == {"episode_return", "episode_steps", "value_loss"}
+    uncounted = epoch_metrics.summarise(METRICS | {"counted_share": np.array([0.5, 0.1, 0.0])}, whole)
+    assert set(values) - set(uncounted) == {"kl", "value_loss", "policy_loss"}
 
 
 @pytest.mark.parametrize(
