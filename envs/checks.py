@@ -63,11 +63,16 @@ def shapes(name: str, function: Callable[..., Any], *args: Any) -> Any:
         return jax.eval_shape(traced, *args)
     except BrokenTask:
         raise
-    except Exception as error:  # of whatever kind somebody else's code raises
-        frames = traceback.extract_tb(error.__traceback__)
-        where = [f"{frame.filename}:{frame.lineno}" for frame in frames if "/jax/" not in frame.filename][-1]
-        message = " ".join(str(error).split())
-        raise BrokenTask(f"broken task: {name} raises {type(error).__name__}: {message} ({where})") from error
+    except (Exception, SystemExit) as error:  # of whatever kind somebody else's code raises
+        raise raised(name, error) from error
+
+
+def raised(what: str, error: BaseException) -> BrokenTask:
+    """What to raise where `what` of a task raises `error`: one line with its kind, its message and its place."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = [f"{frame.filename}:{frame.lineno}" for frame in frames if "/jax/" not in frame.filename][-1]
+    message = " ".join(str(error).split())
+    return BrokenTask(f"broken task: {what} raises {type(error).__name__}: {message} ({where})")
 
 
 def _check_values(env: Env) -> None:
