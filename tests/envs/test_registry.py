@@ -66,7 +66,7 @@ def test_a_name_that_means_something_else_is_refused(own: None, name: Any, words
 
 
 def test_a_task_itself_is_no_factory(own: None) -> None:
-    with pytest.raises(base.BrokenTask, match=r"'chain' must be .* a function or class that .*, not a Chain"):
+    with pytest.raises(base.BrokenTask, match=r"'chain' must be .* a function or class that .*, not with a Chain"):
         registry.register("chain", Chain())  # type: ignore[arg-type]
 
 

@@ -1,5 +1,6 @@
 """Whole episodes of a policy's mode action, all at once."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -39,9 +40,9 @@ class Episodes:
         """The mean of each term, named `terms/NAME`, over all steps in which it is finite; without those of none."""
         found = {}
         for name, pair in self.terms.items():
-            total, steps = np.sum(pair, axis=0, dtype=np.float64)
-            if steps and np.isfinite(total):
-                found[f"terms/{name}"] = float(total / steps)
+            total, steps = np.asarray(pair, np.float64).sum(axis=0).tolist()
+            if steps and math.isfinite(total):
+                found[f"terms/{name}"] = total / steps
         return found
 
     def trouble(self) -> str | None:
