@@ -89,6 +89,12 @@ def terms(env: Env, state: Any, action: jax.Array, after: Any) -> dict[str, jax.
     return {name: x.astype(jnp.float32) for name, x in sorted(arrays.items()) if x.shape == after.reward.shape}
 
 
+def summed(term: jax.Array, counts: jax.Array) -> jax.Array:
+    """What a mean of `term` [N] is made of: float32 [N, 2], it and 1 where it `counts` [N] and is finite, else 0s."""
+    kept = counts & jnp.isfinite(term)
+    return jnp.stack([jnp.where(kept, term, 0.0), kept.astype(jnp.float32)], axis=-1)
+
+
 def strong(tree: Any) -> Any:
     """The same arrays (any shapes [...]) without weak types: a weakly typed state would compile every program twice."""
     return jax.tree.map(lambda x: x if _is_key(x) else jnp.asarray(x, jnp.asarray(x).dtype), tree)

@@ -22,9 +22,9 @@ def check_task(env: Env) -> None:
 
     Raises:
       BrokenTask: for values that are not what they should be, exceptions, wrong shapes or types, a step whose state is
-        built differently from a reset's, or resets that are all broken.
+        built differently from a reset's, what is to be logged and is no number, or resets that are all broken.
     """
-    missing = [name for name in (*Env.__annotations__, "reset", "step") if not hasattr(env, name)]
+    missing = [name for name in (*Env.__annotations__, "reset", "step") if not _has(env, name)]
     if missing:
         raise BrokenTask(f"broken task: {type(env).__name__} has no {', '.join(sorted(missing))}")
     _check_values(env)
@@ -38,9 +38,13 @@ def check_task(env: Env) -> None:
             raise BrokenTask(f"broken task: reset gives {name} as a {type(got).__name__}, not float32{list(want)}")
         if got.shape != want or got.dtype != jnp.float32:
             raise BrokenTask(f"broken task: reset gives {name} {got.dtype}{list(got.shape)}, not float32{list(want)}")
+    _check_named("metrics", reset.metrics)
     shape = () if env.discrete else (env.action_size,)
     action = jax.ShapeDtypeStruct(shape, jnp.int32 if env.discrete else jnp.float32)
-    _check_same(reset, shapes("step", env.step, reset, action))
+    stepped = shapes("step", env.step, reset, action)
+    _check_same(reset, stepped)
+    if hasattr(env, "terms"):
+        shapes("terms", lambda *args: _check_named("terms", env.terms(*args)), reset, action, stepped)
     _check_numbers(env)
 
 
@@ -63,11 +67,37 @@ def shapes(name: str, function: Callable[..., Any], *args: Any) -> Any:
         return jax.eval_shape(traced, *args)
     except BrokenTask:
         raise
-    except Exception as error:  # of whatever kind somebody else's code raises
-        frames = traceback.extract_tb(error.__traceback__)
-        where = [f"{frame.filename}:{frame.lineno}" for frame in frames if "/jax/" not in frame.filename][-1]
-        message = " ".join(str(error).split())
-        raise BrokenTask(f"broken task: {name} raises {type(error).__name__}: {message} ({where})") from error
+    except (Exception, SystemExit) as error:  # of whatever kind somebody else's code raises
+        raise raised(name, error) from error
+
+
+def raised(what: str, error: BaseException) -> BrokenTask:
+    """What to raise where `what` of a task raises `error`: one line with its kind, its message and its place."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = [f"{frame.filename}:{frame.lineno}" for frame in frames if "/jax/" not in frame.filename][-1]
+    message = " ".join(str(error).split())
+    return BrokenTask(f"broken task: {what} raises {type(error).__name__}: {message} ({where})")
+
+
+def _has(env: Env, name: str) -> bool:
+    try:
+        return hasattr(env, name)
+    except (Exception, SystemExit) as error:  # a property that raises
+        raise raised(name, error) from error
+
+
+def _check_named(what: str, found: Any) -> None:
+    """What a task has to log must be numbers by name; arrays and dicts of them may be there, but are not logged."""
+    if not isinstance(found, Mapping):
+        raise BrokenTask(f"broken task: {what} is a {type(found).__name__}, not a dict of numbers by name")
+    for name, value in found.items():
+        if not isinstance(name, str):
+            raise BrokenTask(f"broken task: {what} has the key {name!r}, not a name")
+        kind = getattr(value, "dtype", None)
+        number = kind is not None and any(jnp.issubdtype(kind, one) for one in (jnp.floating, jnp.integer, jnp.bool_))
+        if not number and not isinstance(value, bool | int | float | dict):
+            got = f"a {type(value).__name__}" if kind is None else f"{kind}{list(value.shape)}"
+            raise BrokenTask(f"broken task: {what}[{name!r}] is {got}, not a number")
 
 
 def _check_values(env: Env) -> None:

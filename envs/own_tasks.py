@@ -44,14 +44,16 @@ def read() -> None:
         _reading.append(path)
         try:
             spec.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             message = error.msg if isinstance(error, SyntaxError) else str(error)
-            raise UnknownTask(f"{path}, line {_line(error, path)}: {type(error).__name__}: {message}") from error
+            raise UnknownTask(f"{_place(error, path)}: {type(error).__name__}: {message}") from error
         finally:
             _reading.pop()
 
 
-def _line(error: Exception, path: pathlib.Path) -> int | None:
-    """The last line of `path` that an error came through."""
+def _place(error: BaseException, path: pathlib.Path) -> str:
+    """The file and line that do not parse, or the last line of `path` that an error came through, if any."""
+    if isinstance(error, SyntaxError) and error.lineno and pathlib.Path(error.filename or "").is_file():
+        return f"{error.filename}, line {error.lineno}"
     lines = [step.lineno for step in traceback.extract_tb(error.__traceback__) if step.filename == str(path)]
-    return error.lineno if isinstance(error, SyntaxError) else lines[-1]
+    return f"{path}, line {lines[-1]}" if lines else str(path)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from envs import graphics, own_tasks
-from envs.base import Env, UnknownTask
+from envs.base import BrokenTask, Env, UnknownTask
+from envs.checks import raised
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,17 +32,36 @@ class TaskOptions:
 
 
 _FACTORIES: dict[str, tuple[Callable[..., Env], str]] = {}
+_OURS: set[str] = set()  # those of them that come with this project
 # With fast physics on jax.
 _WITHOUT_LAPACK = {"cartpole", "lunar_lander", "ant", "halfcheetah", "hopper", "walker2d", "humanoid"}
 # Families of tasks that other packages bring: prefix -> (module with `names()` and `make(name, **options)`).
 FAMILIES = {"brax": "envs.adapters.brax_tasks", "playground": "envs.adapters.playground_tasks"}
+_WORDS = ("", "list", "all")  # what `--env` takes for something else than a name
 
 
 def register(name: str, factory: Callable[..., Env], source: str = "registered") -> None:
     """Makes `make(name)` return `factory()`; a later registration of the same name replaces the earlier one.
 
     The factory's parameters are the options of `TaskOptions` that the task takes; `source` says where it is from.
+
+    Raises:
+      BrokenTask: if `factory` cannot be called, or `name` is that of a task of this project or could not be asked for.
     """
+    if name in _OURS:  # a run of the one would go on, or be played, as one of the other, wherever the file is not given
+        raise BrokenTask(f"{name!r} is a task of this project: register yours under another name")
+    reached = isinstance(name, str) and name not in _WORDS and "," not in name and name == name.strip()
+    if not reached or name.partition("/")[0] in FAMILIES:
+        prefixes = " or ".join(f"{family}/" for family in FAMILIES)
+        raise BrokenTask(
+            f"a task called {name!r} could never be asked for: choose a name that is not 'list' or 'all', has no comma "
+            f"and no space at its ends, and does not begin with {prefixes}"
+        )
+    if not callable(factory):
+        kind = type(factory).__name__
+        raise BrokenTask(
+            f"{name!r} must be registered with a function or class that builds the task, not with a {kind}"
+        )
     _FACTORIES[name] = factory, source
 
 
@@ -75,6 +95,7 @@ def make(name: str, options: TaskOptions | None = None) -> Env:
 
     Raises:
       UnknownTask: if there is none, it has no such option, or a package that it needs is missing.
+      BrokenTask: if it cannot be built, with the exception and its place.
     """
     graphics.do_without()
     factory = _factory(name)
@@ -84,7 +105,20 @@ def make(name: str, options: TaskOptions | None = None) -> Env:
         if option not in taken:
             there = ", ".join(f"--env.{known}" for known in taken) or "none"
             raise UnknownTask(f"task {name!r} has no option --env.{option} (it has: {there})")
-    return factory(**changed)
+    empty = inspect.Parameter.empty
+    must = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    needed = [key for key, one in taken.items() if one.kind in must and one.default is empty and key not in changed]
+    if needed:
+        raise BrokenTask(
+            f"broken task: what {name!r} was registered with needs arguments: {', '.join(needed)}; "
+            "register a function that needs none, such as lambda: MyTask(1.0)"
+        )
+    try:
+        return factory(**changed)
+    except (UnknownTask, BrokenTask):
+        raise
+    except (Exception, SystemExit) as error:  # of whatever kind somebody else's code raises
+        raise raised(f"building {name!r}", error) from error
 
 
 def _factory(name: str) -> Callable[..., Env]:
@@ -101,7 +135,8 @@ def _factory(name: str) -> Callable[..., Env]:
             return _FACTORIES[name][0]
     near = difflib.get_close_matches(name, known, n=3)
     hint = f": did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise UnknownTask(f"unknown task {name!r}{hint} (known: {', '.join(known)})")
+    own = "" if (slash and family in FAMILIES) or set(known) - _OURS else "; tasks of your own need --tasks FILE.py"
+    raise UnknownTask(f"unknown task {name!r}{hint} (known: {', '.join(known)}{own})")
 
 
 def _changed(options: TaskOptions) -> dict[str, Any]:
@@ -153,3 +188,4 @@ register("lunar_lander", _lunar_lander, "Gymnasium LunarLander-v3")
 register("inverted_pendulum", _inverted_pendulum, "Gymnasium InvertedPendulum-v5")
 for _name in ("Ant", "HalfCheetah", "Hopper", "Walker2d", "Humanoid"):
     _register_gymnasium(_name.lower(), _name)
+_OURS.update(_FACTORIES)

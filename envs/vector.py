@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from envs.advance import advance, infinities, select, sound, strong, terms
+from envs.advance import advance, infinities, select, sound, strong, summed, terms
 from envs.base import BrokenTask, Env
 
 POOL_SHARE = 4  # the pool holds N / 4 reset states
@@ -51,7 +51,8 @@ class Outcome:
       valid: bool, False where the environment was being reset or the step broke it.
       quarantined: bool, the step gave a number that is not finite, or beyond `envs.advance.LIMIT`.
       finished: bool, a whole episode ended here, with `episode_return` (reward) and `episode_steps` (control steps).
-      terms: float32 [] by name: what the task has to log (`envs.advance.terms`), summed over the valid environments.
+      terms: float32 [2] by name: what the task has to log (`envs.advance.terms`), summed over the valid environments in
+        which it is finite, and how many they are.
     """
 
     reward: jax.Array
@@ -123,7 +124,7 @@ class VectorEnv:
             finished=ended & state.whole,
             episode_return=episode_return,
             episode_steps=moved.steps,
-            terms={name: jnp.where(valid & jnp.isfinite(x), x, 0.0).sum() for name, x in named.items()},
+            terms={name: summed(x, valid).sum(axis=0) for name, x in named.items()},
         )
         # A broken environment is replaced at once, so that no number of it is ever computed with again.
         fresh = ~valid

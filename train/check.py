@@ -30,11 +30,11 @@ from train.engine import jax_setup
 from train.engine.streams import stream
 
 CHUNK = 100  # steps per call of the compiled program
-STALE = 0.1  # share of resets that may repeat a start; drawn from a pool of 64 or more, fewer than 2 % do
+STALE = 0.1  # share of resets that may repeat a start, beyond chance; drawn from a pool of 64 or more, under 2 % do
 LEGEND = f"""\
 broken steps: gave a number that is not finite or beyond {LIMIT:g}; each is a fault.
 repeated starts: resets to the very state that the environment had started from before; more than {STALE:.0%} of the
-episode ends are a fault, unless the task has only one start. A few are chance: a pool of starts is drawn from."""
+episode ends are a fault, beyond what chance gives: a pool of starts is drawn from, and a task may have few."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +55,8 @@ def check(env: Env, num_envs: int, steps: int) -> dict[str, Any]:
     """Steps `num_envs` environments `steps` times with random actions.
 
     Returns numbers: `compile_seconds`, `steps_per_second`, `ends` (of episodes), `broken` (steps that gave a number
-    that is not finite, or too large), `stale` (resets to the same start as before), `starts` (different ones of the
-    first `num_envs`; a task with a single one has no other to reset to).
+    that is not finite, or too large), `stale` (resets to the same start as before), `starts` (different ones of those
+    drawn first), `repeat_chance` (that two of these are the same).
 
     Raises:
       BrokenTask: if the task does not keep the protocol.
@@ -83,7 +83,9 @@ def check(env: Env, num_envs: int, steps: int) -> dict[str, Any]:
     key = stream(0, "check")
     state = jax.jit(venv.init)(jax.random.fold_in(key, 0))
     carry = state, state.env.obs
-    starts = len(np.unique(np.asarray(state.env.obs), axis=0))
+    drawn = np.concatenate([state.env.obs, state.pool.obs])
+    _, often = np.unique(drawn, axis=0, return_counts=True)
+    chance = float((often * (often - 1)).sum() / (len(drawn) * (len(drawn) - 1)))
     begun = time.perf_counter()
     program = jax.jit(chunk).lower(carry, key).compile()
     compile_seconds = time.perf_counter() - begun
@@ -94,8 +96,15 @@ def check(env: Env, num_envs: int, steps: int) -> dict[str, Any]:
         total += np.asarray(counts)
     rate = num_envs * chunks * CHUNK / (time.perf_counter() - begun)
     ends, broken, stale = (int(x) for x in total)
-    found = {"ends": ends, "broken": broken, "stale": stale, "starts": starts}
+    found = {"ends": ends, "broken": broken, "stale": stale, "starts": len(often), "repeat_chance": chance}
     return found | {"compile_seconds": compile_seconds, "steps_per_second": rate}
+
+
+def fault(found: dict[str, Any]) -> bool:
+    """Whether what `check` found is a fault: a broken step, or far more repeated starts than by chance."""
+    ends, chance = found["ends"], found["repeat_chance"]
+    most = (chance + STALE) * ends + 3 * np.sqrt(ends * chance * (1 - chance))  # 3 standard deviations
+    return bool(found["broken"] > 0 or found["stale"] > most)
 
 
 def main() -> int:
@@ -120,13 +129,13 @@ def main() -> int:
             notes.append(f"{name}: {error}")
             table.add_row(name, *["-"] * 6, "[red]fault")
             continue
-        one_start = config.num_envs > 1 and found["starts"] == 1
-        fault = found["broken"] > 0 or (found["stale"] > STALE * found["ends"] and not one_start)
-        sound = sound and not fault
+        sound = sound and not fault(found)
         counts = (f"{found[key]:,}" for key in ("ends", "broken", "stale"))
         speed = f"{found['steps_per_second']:,.0f}", f"{found['compile_seconds']:.1f}"
         sizes = f"{env.observation_size}, {env.action_size}"
-        verdict = "[red]fault" if fault else "sound, one start" if one_start else "sound"
+        few = found["repeat_chance"] > STALE
+        starts = f", {found['starts']} starts" if found["starts"] > 1 else ", one start"
+        verdict = "[red]fault" if fault(found) else f"sound{starts if few else ''}"
         table.add_row(name, sizes, *counts, *speed, verdict)
     console.print(table)
     console.print(LEGEND, markup=False, highlight=False)

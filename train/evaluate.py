@@ -5,13 +5,15 @@ import json
 import pathlib
 
 from train.console import cli
-from train.console.commands import program
+from train.console.commands import command, program
 from train.console.errors import UserError, run_program
 from train.console.files import check_writable, write_json
 from train.engine.evaluation import Evaluator
 from train.engine.jax_setup import start_jax
 from train.engine.player import load_policy
-from train.engine.streams import stream
+from train.engine.streams import check_seed, stream
+
+EPISODES_MAX = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +23,7 @@ class EvaluateConfig:
     run: pathlib.Path
     """Run folder."""
     episodes: int = 100
-    """Whole episodes to play, all at once."""
+    """Whole episodes to play, all at once; at most 1,000,000."""
     seed: int = 0
     """Start states follow from this."""
     step: int | None = None
@@ -31,12 +33,16 @@ class EvaluateConfig:
 
 
 def main() -> int:
-    """Prints mean and std of the returns and the task's terms per step, and writes them as JSON, with every return."""
+    """Prints mean and std of the returns and the task's terms per step, and writes them as JSON, with every return.
+
+    Says how many episodes were ended by a step that broke the task.
+    """
     config = cli.parse(
         EvaluateConfig, cli.arguments(), prog=program("evaluate"), description="Evaluate a run's mode action."
     )
-    if config.episodes <= 0:
-        raise UserError(f"episodes must be a positive number, not {config.episodes}")
+    if not 0 < config.episodes <= EPISODES_MAX:
+        raise UserError(f"episodes must be from 1 to {EPISODES_MAX:,}, not {config.episodes}")
+    check_seed(config.seed)
     start_jax()
     player = load_policy(config.run, config.step)
     out = config.out or config.run / "evaluation.json"
@@ -52,6 +58,7 @@ def main() -> int:
         "return_mean": float(returns.mean()),
         "return_std": float(returns.std()),
         "steps_mean": float(lengths.mean()),
+        "broken": int(seen.broken.sum()),
         **terms,
         "returns": [float(x) for x in returns],
     }
@@ -60,6 +67,8 @@ def main() -> int:
         f"{result['env']} after {player.env_steps:,} env steps: mode return {result['return_mean']:.1f} ± "
         f"{result['return_std']:.1f} over {config.episodes} episodes of {result['steps_mean']:.0f} steps on average"
     )
+    if trouble := seen.trouble():
+        print(f"{trouble}: see {command('check', '--env', player.config.env)}")
     if terms:
         per_step = ", ".join(f"{name.removeprefix('terms/')} {value:.3g}" for name, value in terms.items())
         print(f"a step gives on average: {per_step}")

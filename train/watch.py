@@ -27,6 +27,7 @@ from train.console.errors import UserError, run_program
 from train.engine import restoring
 from train.engine.jax_setup import start_jax
 from train.engine.player import Player, load_policy
+from train.engine.streams import check_seed
 from train.pictures.live import Live
 
 SPEEDS = {"1/8": 0.125, "1/4": 0.25, "1/2": 0.5, "1": 1.0, "2": 2.0, "4": 4.0}
@@ -55,8 +56,7 @@ class WatchConfig:
 
     def validate(self) -> None:
         """Raises UserError for the first setting that makes no sense."""
-        if not 0 <= self.seed < 2**32:
-            raise UserError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
+        check_seed(self.seed)
         if not 1 <= self.port <= 65535:
             raise UserError(f"port must be from 1 to 65535, not {self.port}")
 

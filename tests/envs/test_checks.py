@@ -21,6 +21,11 @@ def test_sound_tasks_pass(task: Env) -> None:
     check_task(task)
 
 
+def test_what_there_is_to_log_may_be_of_many_kinds() -> None:
+    """Numbers of Python's, of any type, and what is no number alone, which is not logged."""
+    check_task(Told({"a": ZERO, "b": 1.0, "c": True, "d": jnp.int32(3), "e": jnp.zeros(2), "f": {"g": ZERO}}))
+
+
 class Changed(Walk):
     """A walk whose states are changed: `reset` and `step` fields by name, or functions of the state that give them."""
 
@@ -58,6 +63,29 @@ class Labelled:
     label: str = struct.field(pytree_node=False, default="start")
 
 
+class Told(Walk):
+    """A walk with more to log: what `found` is or, if it is a function, gives for the next state."""
+
+    def __init__(self, found: Any) -> None:
+        super().__init__()
+        self._found = found
+
+    def terms(self, state: State, action: jax.Array, after: State) -> Any:
+        return self._found(after) if callable(self._found) else self._found
+
+
+class Unset(Walk):
+    """A walk whose time limit cannot be told."""
+
+    @property
+    def episode_length(self) -> int:
+        raise RuntimeError("not\nconfigured")
+
+    @episode_length.setter
+    def episode_length(self, value: int) -> None:
+        pass
+
+
 X = {"x": ZERO}
 WHOLE = "an int from 1 to 2,147,483,647"
 
@@ -71,6 +99,17 @@ WHOLE = "an int from 1 to 2,147,483,647"
         (Changed({"obs": {"a": ZERO}}), r"reset gives obs as a dict, not float32\[3\]"),
         (Changed({"reward": jnp.zeros(1)}), r"reset gives reward float32\[1\], not float32\[\]"),
         (Changed({"metrics": {"near": ZERO}}), r".*other fields.*: state.metrics\['near'\] is there after reset only"),
+        (Changed({"metrics": None}), "metrics is a NoneType, not a dict of numbers by name"),
+        (Changed({"metrics": [ZERO]}), "metrics is a list, not a dict"),
+        (Changed({"metrics": {"a": None}}), r"metrics\['a'\] is a NoneType, not a number"),
+        (Changed({"metrics": {"a": jax.random.key(0)}}), r"metrics\['a'\] is key<fry>\[\], not a number"),
+        (Changed({"metrics": {3: ZERO}}), "metrics has the key 3, not a name"),
+        (Told([ZERO]), "terms is a list, not a dict"),
+        (Told({"a": ZERO, 3: ZERO}), "terms has the key 3, not a name"),
+        (Told({"a": None}), r"terms\['a'\] is a NoneType, not a number"),
+        (Told({"a": "far"}), r"terms\['a'\] is a str, not a number"),
+        (Told(lambda after: after.nope), r"terms raises AttributeError: .*nope.* \(.*test_checks.py:\d+\)"),
+        (Unset(), r"episode_length raises RuntimeError: not configured \(.*test_checks.py:\d+\)"),
         (Changed({}, {"done": jnp.bool_(1)}), r"state.done is float32\[\] after reset, bool\[\] after step"),
         (Changed({"info": {"name": "hill"}}), r"state.info\['name'\] is the str 'hill' after reset, no array"),
         (Changed({}, {"info": {"name": object}}), r"state.info\['name'\] is the type .* after step, no array"),

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 from envs import base, registry
+from tests.tasks import Chain
 
 TASKS = ("ant", "cartpole", "inverted_pendulum")
 
@@ -28,11 +29,85 @@ def test_unknown_task_names_the_nearest_on_one_line(wrong: str, hint: str) -> No
     assert repr(wrong) in message and hint in message and "cartpole" in message and "\n" not in message
 
 
-def test_a_user_can_register_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is registered in a test is forgotten after it."""
     monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
-    marker: Any = object()
-    registry.register("mine", lambda: marker)
-    assert registry.make("mine") is marker and "mine" in registry.names()
+
+
+def test_a_user_can_register_a_task_and_anew(own: None) -> None:
+    markers: list[Any] = [object(), object()]
+    for marker in markers:
+        registry.register("mine", lambda marker=marker: marker)
+        assert registry.make("mine") is marker and "mine" in registry.names()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("cartpole", "'cartpole' is a task of this project: register yours under another name"),
+        ("paper/ant", "'paper/ant' is a task of this project"),
+        ("brax/mine", "'brax/mine' could never be asked for"),
+        ("playground/", "could never be asked for"),
+        ("", "'' could never be asked for"),
+        ("list", "could never be asked for"),
+        ("all", "could never be asked for"),
+        ("a,b", "could never be asked for"),
+        (" a", "could never be asked for"),
+        ("a\n", "could never be asked for"),
+        (3, "3 could never be asked for"),
+    ],
+)
+def test_a_name_that_means_something_else_is_refused(own: None, name: Any, words: str) -> None:
+    before = dict(registry._FACTORIES)
+    with pytest.raises(base.BrokenTask, match=words) as error:
+        registry.register(name, lambda: NotImplemented)
+    assert "\n" not in str(error.value) and before == registry._FACTORIES
+
+
+def test_a_task_itself_is_no_factory(own: None) -> None:
+    with pytest.raises(base.BrokenTask, match=r"'chain' must be .* a function or class that .*, not with a Chain"):
+        registry.register("chain", Chain())  # type: ignore[arg-type]
+
+
+class Unbuildable(Chain):
+    def __init__(self) -> None:
+        raise ValueError("my model\nis missing")
+
+
+class Leaving(Chain):
+    def __init__(self) -> None:
+        raise SystemExit(0)
+
+
+class Choosy(Chain):
+    def __init__(self) -> None:
+        raise base.UnknownTask("choosy needs a licence")
+
+
+@pytest.mark.parametrize(
+    ("factory", "message"),
+    [
+        (Unbuildable, r"broken task: building 'odd' raises ValueError: my model is missing \(.*test_registry.py:\d+\)"),
+        (Leaving, r"broken task: building 'odd' raises SystemExit: 0 \(.*test_registry.py:\d+\)"),
+        (lambda mass, end=0: Chain(), "broken task: what 'odd' was registered with needs arguments: mass"),
+        (Choosy, "choosy needs a licence"),
+    ],
+)
+def test_a_factory_that_fails_is_one_line(own: None, factory: Any, message: str) -> None:
+    registry.register("odd", factory)
+    with pytest.raises((base.BrokenTask, base.UnknownTask), match="^" + message) as error:
+        registry.make("odd")
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_name_may_be_that_of_an_own_task(own: None) -> None:
+    with pytest.raises(registry.UnknownTask, match=r"\(known: .*; tasks of your own need --tasks FILE.py\)$"):
+        registry.make("point")
+    registry.register("mine", Chain)
+    with pytest.raises(registry.UnknownTask, match="walker2d") as error:
+        registry.make("point")
+    assert "--tasks" not in str(error.value)
 
 
 def test_mujoco_is_imported_only_when_a_task_needs_it() -> None:

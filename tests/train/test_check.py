@@ -1,6 +1,7 @@
 """Is a task sound: what the check sees."""
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 from envs import registry
@@ -17,14 +18,41 @@ class Frozen(Walk):
         return super().reset(jax.random.key(1))
 
 
+class Few(Walk):
+    """Episodes start in one of four ways, seven of ten in the same."""
+
+    def reset(self, key: jax.Array) -> State:
+        return super().reset(jax.random.key(jnp.maximum(jax.random.randint(key, (), -6, 4), 0)))
+
+
 @pytest.mark.parametrize(
-    ("task", "broken", "stale"), [(Walk(), False, False), (Broken(), True, False), (Frozen(), False, True)]
+    ("task", "broken", "starts"), [(Walk(), False, 64), (Broken(), True, 64), (Frozen(), False, 1), (Few(), False, 4)]
 )
-def test_a_check_sees_what_is_wrong(task: registry.Env, broken: bool, stale: bool) -> None:
+def test_a_check_sees_what_is_wrong(task: registry.Env, broken: bool, starts: int) -> None:
     found = check.check(task, num_envs=64, steps=100)
     assert found["ends"] > 64 and (found["broken"] > 0) == broken
-    assert (found["stale"] > check.STALE * found["ends"]) == stale
-    assert (found["starts"] == 1) == stale
+    assert check.fault(found) == broken
+    assert found["starts"] >= starts if starts == 64 else found["starts"] == starts
+    assert found["repeat_chance"] == pytest.approx({64: 0.0, 4: 0.52, 1: 1.0}[starts], abs=0.15 * (starts == 4))
+
+
+@pytest.mark.parametrize(
+    ("ends", "stale", "chance", "fault"),
+    [
+        (1000, 20, 0.0, False),
+        (1000, 101, 0.0, True),
+        (1000, 270, 0.25, False),  # four starts, drawn alike
+        (1000, 1000, 0.25, True),  # four starts, but an environment has its own
+        (10, 10, 0.25, True),
+        (10, 6, 0.25, False),
+        (1000, 1000, 1.0, False),
+        (0, 0, 0.0, False),
+    ],
+)
+def test_repeated_starts_are_a_fault_where_chance_does_not_explain_them(
+    ends: int, stale: int, chance: float, fault: bool
+) -> None:
+    assert check.fault({"ends": ends, "broken": 0, "stale": stale, "repeat_chance": chance}) == fault
 
 
 def test_a_check_of_a_task_that_is_not_there_fails_and_goes_on() -> None:

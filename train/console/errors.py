@@ -76,11 +76,16 @@ def _take_tasks() -> None:
         if i and option == "--tasks":
             if not equals and i + 1 == len(sys.argv):
                 raise UserError("--tasks wants the Python file that registers the tasks: --tasks mine.py")
-            os.environ[TASKS] = str(pathlib.Path(value if equals else sys.argv[i + 1]).resolve())
+            os.environ[TASKS] = str(_file(value if equals else sys.argv[i + 1]))
             del sys.argv[i : i + (1 if equals else 2)]
             break
     if os.environ.get(TASKS):
-        own_tasks.read_later(pathlib.Path(os.environ[TASKS]))
+        own_tasks.read_later(_file(os.environ[TASKS]))
+
+
+def _file(given: str) -> pathlib.Path:
+    """The file that is meant, also where the shell has left a `~` for the home folder."""
+    return pathlib.Path(os.path.expanduser(given)).resolve()
 
 
 def settle() -> None:

@@ -11,6 +11,7 @@ import tyro
 from awr_mjx.config import AwrConfig
 from envs.registry import TaskOptions
 from train.console.errors import UserError
+from train.engine.streams import check_seed
 
 STEPS_LAST, COUNT_LAST = 2**62, 2**31 - 1  # that are counted; env steps have 64 bits
 
@@ -79,8 +80,7 @@ class TrainConfig:
             raise UserError(f"checkpoint_seconds must be a positive number, not {self.checkpoint_seconds}")
         if not 0 <= self.minutes < float("inf"):
             raise UserError(f"minutes must be a positive number, or 0 for no limit, not {self.minutes}")
-        if not 0 <= self.seed < 2**32:
-            raise UserError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
+        check_seed(self.seed)
         problems = self.awr.problems()
         if problems:
             raise UserError(problems[0])

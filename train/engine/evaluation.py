@@ -1,5 +1,6 @@
 """Whole episodes of a policy's mode action, all at once."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ from flax import struct
 
 from awr_mjx.learner import Learner
 from awr_mjx.normalizer import Normalizer
-from envs.advance import advance, infinities, select, strong, terms
+from envs.advance import LIMIT, advance, infinities, select, strong, summed, terms
 from envs.base import Env
 from train.engine.loop import FIRST, SAME, share_out
 
@@ -25,17 +26,30 @@ class Episodes:
     Attributes:
       returns: float32 [E].
       lengths: int32 [E], control steps.
-      terms: float32 [E] by name, what the task has to log (`envs.advance.terms`), summed over the episode's steps.
+      broken: bool [E], a step that broke the task ended it.
+      terms: float32 [E, 2] by name: what the task has to log (`envs.advance.terms`), summed over the episode's sound
+        steps in which it is finite, and how many they are.
     """
 
     returns: Any
     lengths: Any
+    broken: Any
     terms: dict[str, Any]
 
     def terms_per_step(self) -> dict[str, float]:
-        """The mean of each term over all steps of all episodes, named `terms/NAME`."""
-        steps = int(self.lengths.sum())
-        return {f"terms/{name}": float(np.sum(total, dtype=np.float64) / steps) for name, total in self.terms.items()}
+        """The mean of each term, named `terms/NAME`, over all steps in which it is finite; without those of none."""
+        found = {}
+        for name, pair in self.terms.items():
+            total, steps = np.asarray(pair, np.float64).sum(axis=0).tolist()
+            if steps and math.isfinite(total):
+                found[f"terms/{name}"] = total / steps
+        return found
+
+    def trouble(self) -> str | None:
+        """A line on the episodes that the task has cut short by breaking; None if there is none."""
+        count, episodes = int(self.broken.sum()), len(self.broken)
+        what = f"ended by a step that broke the task (a number that is not finite or beyond {LIMIT:g})"
+        return f"{count} of {episodes} episodes were {what}" if count else None
 
 
 @struct.dataclass
@@ -70,8 +84,8 @@ class Evaluator:
         count = keys.shape[0]
         state = strong(jax.vmap(self.env.reset)(keys))
         named = jax.eval_shape(lambda s: terms(self.env, s, self._act(policy, stats, s), s), state)
-        zeros = {name: jnp.zeros(x.shape, x.dtype) for name, x in named.items()}
-        seen = Episodes(jnp.zeros(count), jnp.zeros(count, jnp.int32), zeros)
+        zeros = {name: jnp.zeros((count, 2)) for name in named}
+        seen = Episodes(jnp.zeros(count), jnp.zeros(count, jnp.int32), jnp.zeros(count, bool), zeros)
         meant = [jnp.broadcast_to(x, (count,)) for x in infinities(state)]
         return _Playing(state, jnp.ones(count, bool), meant, seen)
 
@@ -87,7 +101,8 @@ class Evaluator:
             seen = Episodes(
                 returns=seen.returns + jnp.where(alive, moved.reward, 0.0),
                 lengths=seen.lengths + alive,
-                terms={k: total + jnp.where(alive & moved.sound, named[k], 0.0) for k, total in seen.terms.items()},
+                broken=seen.broken | (alive & ~moved.sound),
+                terms={k: total + summed(named[k], alive & moved.sound) for k, total in seen.terms.items()},
             )
             state = select(moved.sound, moved.state, now.state)
             return time + 1, _Playing(state, alive & ~moved.ended, now.meant, seen)

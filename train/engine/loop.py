@@ -204,6 +204,7 @@ class Loop:
         }
         if outcome.terms:  # one sum over the devices for all of them
             names, sums = zip(*outcome.terms.items(), strict=True)
-            means = reduce.across_devices(jnp.stack(sums).sum(axis=1)) / reduce.count(rows.valid)
+            total = reduce.across_devices(jnp.stack(sums).sum(axis=1))
+            means = total[:, 0] / total[:, 1]  # NaN where a term was never finite: the log leaves it out
             seen |= {f"terms/{name}": means[i] for i, name in enumerate(names)}
         return counts, seen

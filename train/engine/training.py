@@ -160,6 +160,9 @@ class Training:
         self.clock.note("evaluate")
         values = {"mode_return": self.mode_return, "mode_return_std": float(returns.std())}
         values |= {"mode_steps": float(lengths.mean()), "gradient_steps": float(int(state.counts.gradient_steps))}
+        if trouble := found.trouble():
+            values["mode_broken"] = float(found.broken.sum())
+            self.screen.say(f"warning: {trouble}")
         self.log.write(self.steps, values | self.clock.report())
         self.screen.say(
             f"{self.steps:,} env steps: mode return {number(self.mode_return, 4)} ± "

@@ -15,6 +15,7 @@ import rich.progress
 from train.console.errors import UserError
 from train.console.files import replacing
 from train.engine.player import Player
+from train.engine.streams import check_seed
 from train.pictures import video
 from train.pictures.live import Live, Shown
 from train.pictures.painters import find_camera, painter
@@ -79,8 +80,7 @@ class RenderConfig:
             raise UserError(f"out must end in {', '.join(KINDS[:-1])} or {KINDS[-1]}, not {kind or 'nothing'}")
         if not 0 < self.seconds <= SECONDS_MAX:
             raise UserError(f"seconds must be above 0 and at most {SECONDS_MAX:g}, not {self.seconds}")
-        if not 0 <= self.seed < 2**32:
-            raise UserError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
+        check_seed(self.seed)
         if self.fps is not None and not 0 < self.fps <= FPS_MAX[kind]:
             raise UserError(f"fps must be above 0 and at most {FPS_MAX[kind]} for {kind}, not {self.fps}")
         for name, size, cells in zip(("width", "height"), self.size(kind), self.cells(), strict=True):

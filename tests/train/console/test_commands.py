@@ -12,6 +12,7 @@ from envs import own_tasks, registry
 from tests.trained import refusal
 from train import commands
 from train.console import commands as table
+from train.console.errors import run_program
 
 ROOT = pathlib.Path(registry.__file__).parent.parent
 # What pip makes of the entry point; like any script it has its own folder on its path, not the working directory.
@@ -83,6 +84,14 @@ def test_a_wrong_command_gets_the_nearest(monkeypatch: pytest.MonkeyPatch) -> No
         (None, "there is no file of tasks"),
         ("x = 1\nprint(y)", "mine.py, line 2: NameError: name 'y' is not defined"),
         ("def f(:", "mine.py, line 1: SyntaxError"),
+        ("import sys\nsys.exit(0)", "mine.py, line 2: SystemExit: 0"),
+        ("x = 1\nimport unreadable_of_mine", "unreadable_of_mine.py, line 3: SyntaxError"),
+        ("x = 1\nexec('y = (')", "mine.py, line 2: SyntaxError"),
+        ("x = '\0'", "mine.py: SyntaxError: source code string cannot contain null bytes"),
+        (
+            "from envs import registry\nregistry.register('ant', dict)",
+            "mine.py, line 2: BrokenTask: 'ant' is a task of this project",
+        ),
     ],
 )
 def test_a_file_of_tasks_that_cannot_be_read_is_one_line(
@@ -91,10 +100,25 @@ def test_a_file_of_tasks_that_cannot_be_read_is_one_line(
     monkeypatch.setattr(own_tasks, "_unread", [])
     if text:
         (tmp_path / "mine.py").write_text(text)
+        (tmp_path / "unreadable_of_mine.py").write_text("\n\ndef f(:")
     with pytest.raises(registry.UnknownTask, match="mine") as caught:
         own_tasks.read_later(tmp_path / "mine.py")
         registry.make("mine")
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", ["--tasks=~/mine.py", "--tasks ~/mine.py", None])
+def test_the_home_folder_of_a_file_of_tasks(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    unread: list[pathlib.Path] = []
+    monkeypatch.setattr(own_tasks, "_unread", unread)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(table.TASKS, "elsewhere.py" if given else "~/mine.py")
+    monkeypatch.setattr(sys, "argv", ["program", *(given or "").split()])
+    with pytest.raises(SystemExit):
+        run_program(lambda: 0)
+    assert unread == [tmp_path / "mine.py"] and sys.argv == ["program"]
 
 
 def test_commands_are_written_as_this_one_was_called(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,7 +122,31 @@ def test_episodes_and_their_terms() -> None:
         seen = Evaluator(task, Steady(action), 5)(None, None, jax.random.key(0))  # type: ignore[arg-type]
         np.testing.assert_allclose(seen.returns, len(positions) * births + sum(positions), rtol=1e-5)
         assert seen.lengths.tolist() == [len(positions) + isinstance(task, Bursting)] * 5
-        np.testing.assert_allclose(seen.terms["distance"], np.full(5, np.abs(positions).sum()), rtol=1e-6)
+        want = [[np.abs(positions).sum(), len(positions)]] * 5
+        np.testing.assert_allclose(seen.terms["distance"], want, rtol=1e-6)
+        assert seen.broken.tolist() == [isinstance(task, Bursting)] * 5
+        assert seen.terms_per_step() == {"terms/distance": pytest.approx(np.abs(positions).mean())}
+
+
+class Silent(Walk):
+    """Has something to tell in its first two steps of an episode alone, and `never` in none."""
+
+    def terms(self, state: State, action: jax.Array, after: State) -> dict[str, jax.Array]:
+        late = after.obs[1] > 2
+        return {"early": jnp.where(late, jnp.inf, 3.0), "never": jnp.log(-1.0 - after.obs[1] ** 2)}
+
+
+def test_a_term_is_the_mean_over_the_steps_in_which_it_is_finite() -> None:
+    task = Silent(bound=9.0, episode_length=6)
+    seen = Evaluator(task, Steady(0.5), 5)(None, None, jax.random.key(0))  # type: ignore[arg-type]
+    assert seen.lengths.tolist() == [6] * 5 and not seen.broken.any()
+    assert seen.terms_per_step() == {"terms/early": 3.0, "terms/distance": pytest.approx(1.75)}
+    config = AwrConfig(rollout_steps=12, buffer_blocks=1, batch_size=32, policy_hidden=(8,), value_hidden=(8,))
+    loop = Loop(task, config, 32)
+    before = loop.init(0)
+    _, rows, outcome = jax.jit(loop.collect)(before.learner, before.env, jax.random.key(1))
+    metrics = loop._count(before.counts, rows, outcome)[1]
+    assert metrics["terms/early"] == 3.0 and np.isnan(metrics["terms/never"])
 
 
 def test_training_tells_the_means_of_a_tasks_terms() -> None:
@@ -134,7 +158,7 @@ def test_training_tells_the_means_of_a_tasks_terms() -> None:
     after = np.concatenate([rows.obs[1:], env.env.obs[None]])[..., 2]
     want = np.abs(after)[np.asarray(rows.valid)]
     assert 0.05 < 1 - np.asarray(rows.valid).mean() < 0.6
-    np.testing.assert_allclose(outcome.terms["distance"].sum(), want.sum(), rtol=1e-5)
+    np.testing.assert_allclose(outcome.terms["distance"].sum(axis=0), [want.sum(), want.size], rtol=1e-5)
     _, metrics = loop._count(before.counts, rows, outcome)
     np.testing.assert_allclose(metrics["terms/distance"], want.mean(), rtol=1e-5)
     assert "terms/distance" in jax.eval_shape(loop.epoch, before)[1]

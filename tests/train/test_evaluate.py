@@ -1,0 +1,82 @@
+"""What an evaluation tells of a task that breaks in some steps, and what it refuses."""
+
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from envs import registry
+from tests import runs
+from tests.tasks import Broken
+from tests.trained import ended, refusal
+from train import evaluate
+
+
+class Breaking(Broken):
+    """Breaks in one of five steps, and has a term that is never finite."""
+
+    def __init__(self) -> None:
+        super().__init__(steps=0.2)
+
+    def terms(self, state: Any, action: jax.Array, after: Any) -> dict[str, jax.Array]:
+        return {"never": jnp.inf * after.obs[0], "always": jnp.float32(2.0)}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
+    place = tmp_path_factory.mktemp("breaking") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
+        registry.register("breaking", Breaking)
+        done = runs.train(place, 1, "--env", "breaking", "--devices", "1")
+        (place / "stdout").write_text(done.stdout)
+        yield place
+
+
+def strict(text: str) -> dict[str, Any]:
+    """JSON without NaN and Infinity."""
+
+    def refuse(name: str) -> float:
+        raise AssertionError(f"{name} is not JSON")
+
+    found: dict[str, Any] = json.loads(text, parse_constant=refuse)
+    return found
+
+
+def test_training_tells_of_evaluations_that_broken_steps_cut_short(run: pathlib.Path) -> None:
+    lines = [strict(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    broken = [line["mode_broken"] for line in lines if "mode_broken" in line]
+    assert len(broken) == 1 and 0 < broken[0] <= 4
+    words = f"warning: {broken[0]:.0f} of 4 episodes were ended by a step that broke the task"
+    assert words in (run / "stdout").read_text()
+    assert {line["terms/always"] for line in lines if "terms/always" in line} == {2.0}
+    assert not any("terms/never" in line for line in lines)
+
+
+def test_evaluate_tells_of_episodes_that_broken_steps_cut_short(run: pathlib.Path) -> None:
+    done = ended(evaluate, "--run", run, "--episodes", 20)
+    assert done.returncode == 0, done.stderr
+    found = strict((run / "evaluation.json").read_text())
+    assert 5 < found["broken"] <= 20  # of ten steps each, were none of them broken
+    assert f"{found['broken']} of 20 episodes were ended by a step that broke the task" in done.stdout
+    assert "python -m train.check --env breaking" in done.stdout
+    assert found["terms/always"] == 2.0 and "terms/never" not in found
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--seed", -1), "seed must be from 0 to 4294967295, not -1"),
+        (("--seed", 2**32), "seed must be from 0 to 4294967295, not 4294967296"),
+        (("--episodes", 0), "episodes must be from 1 to 1,000,000, not 0"),
+        (("--episodes", 10**11), "episodes must be from 1 to 1,000,000, not 100000000000"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, args: tuple[object, ...], words: str
+) -> None:
+    assert words in refusal(monkeypatch, evaluate, "--run", tmp_path, *args)
