@@ -91,15 +91,15 @@ def main() -> int:
     evaluator = Evaluator(player.env, player.learner, config.episodes)
     key = stream(config.seed, "evaluate")
     here = evaluator(player.learned.policy, player.learned.normalizer, key).returns
-    ratio = float(there.mean() / here.mean()) if here.mean() > 0 else float("nan")
+    ratio = float(there.mean() / here.mean()) if here.mean() > 0 else None  # no share of nothing, or of a loss
     twin = player.env.gymnasium.name  # type: ignore[attr-defined]
-    steps = f"{config.episodes} episodes of {lengths.mean():.0f} steps"
-    print(f"{twin}: {there.mean():.1f} ± {there.std():.1f} over {steps} on average")
-    print(f"{player.config.env}: {here.mean():.1f} ± {here.std():.1f}")
-    print(f"kept: {ratio:.1%}")
     result = {"env": player.config.env, "env_steps": player.env_steps, "gymnasium": twin, "ratio": ratio}
     lists = {"returns_gymnasium": [float(x) for x in there], "returns_here": [float(x) for x in here]}
     write_json(out, result | lists)
+    steps = f"{config.episodes} episodes of {lengths.mean():.0f} steps"
+    print(f"{twin}: {there.mean():.1f} ± {there.std():.1f} over {steps} on average")
+    print(f"{player.config.env}: {here.mean():.1f} ± {here.std():.1f}")
+    print("kept: -" if ratio is None else f"kept: {ratio:.1%}")
     return 0
 
 
