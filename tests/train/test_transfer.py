@@ -47,7 +47,7 @@ def test_what_was_played_is_written_before_it_is_said(
     monkeypatch.setattr("sys.argv", ["program", "--run", str(pendulum_run), "--episodes", "2", "--out", str(out)])
     assert transfer.main() == 0
     assert said[-1] == "kept: -"  # there is no share of a loss
-    found = json.loads(out.read_text(), parse_constant=lambda word: pytest.fail(word))
+    found = json.loads(out.read_text(), parse_constant=pytest.fail)
     assert found["ratio"] is None and found["returns_gymnasium"] == [1.0, 1.0]
 
 
