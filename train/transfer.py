@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from rich.progress import track
 
+from envs.packages import install
 from train.console import cli
 from train.console.commands import program
 from train.console.errors import UserError, run_program
@@ -47,7 +48,7 @@ def play_in_gymnasium(player: Player, episodes: int, seed: int) -> tuple[np.ndar
     try:
         import gymnasium
     except ImportError as error:
-        raise UserError("Gymnasium is not installed: pip install 'awr_mjx[gymnasium]'") from error
+        raise UserError(f"Gymnasium is not installed: {install('gymnasium')}") from error
     twin = getattr(player.env, "gymnasium", None)
     if twin is None:
         raise UserError(f"task {player.config.env!r} follows no environment of today's Gymnasium")
@@ -57,7 +58,7 @@ def play_in_gymnasium(player: Player, episodes: int, seed: int) -> tuple[np.ndar
     try:
         env = gymnasium.make(twin.name, **twin.options)
     except gymnasium.error.DependencyNotInstalled as error:
-        raise UserError(f"{twin.name} needs more than Gymnasium: pip install 'awr_mjx[gymnasium]'") from error
+        raise UserError(f"{twin.name} needs more than Gymnasium: {install('gymnasium')}") from error
     returns, lengths = np.zeros(episodes), np.zeros(episodes, int)
     for episode in track(range(episodes), f"playing {twin.name}", transient=True):
         obs, _ = env.reset(seed=seed + episode)

@@ -55,4 +55,4 @@ def test_transfer_refuses(pendulum_run: pathlib.Path, monkeypatch: pytest.Monkey
     assert "episodes" in refusal(monkeypatch, transfer, "--run", pendulum_run, "--episodes", 0)
     with monkeypatch.context() as patch:
         patch.setitem(__import__("sys").modules, "gymnasium", None)
-        assert "awr_mjx[gymnasium]" in refusal(monkeypatch, transfer, "--run", pendulum_run)
+        assert "pip install -e '.[gymnasium]' in the clone" in refusal(monkeypatch, transfer, "--run", pendulum_run)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from envs import registry
+from envs.packages import install
 from train.benchmarks import brax_settings, campaign, results
 from train.benchmarks.campaign import Job, Point
 from train.console import cli, files
@@ -116,7 +117,7 @@ def main(args: list[str]) -> int:
     for name, like in map(parts, peers):  # before hours of training, not after them
         brax_settings.hyper_parameters(name, config.env, like)
     if peers and importlib.util.find_spec("brax") is None:
-        raise UserError("Brax's trainers need Brax: pip install 'awr_mjx[brax]'")
+        raise UserError(f"Brax's trainers need Brax: {install('brax')}")
     folder = config.folder or campaign.default_folder("peers", config.env)
     todo = {name: [job(config, name, seed) for seed in range(config.seeds)] for name in config.algorithms}
     campaign.train([one for same in todo.values() for one in same], folder)
