@@ -20,7 +20,7 @@ SHAPE = re.compile(r"\[[^\]]*\]")
 FLOORS = {
     "train": ({"console"}, {"engine", "datasets"}, {"policies", "pictures"}, {"benchmarks"}, {"programs"}),
     "envs": (
-        {"base", "graphics"},
+        {"base", "graphics", "packages"},
         {"advance", "own_tasks"},
         {"vector", "checks", "physics", "box2d"},
         {"gym", "adapters", "imitation"},
@@ -154,6 +154,12 @@ def test_shapes_are_written_down(path: pathlib.Path) -> None:
         if takes_or_gives_arrays(function) and not SHAPE.search(ast.get_docstring(function) or "")
     ]
     assert not bare
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_what_to_install_is_said_in_one_place(path: pathlib.Path) -> None:
+    """The project is on no package index: `envs.packages.install` says how its optional parts are added."""
+    assert "awr_mjx[" not in path.read_text()
 
 
 @pytest.mark.parametrize("path", FILES + TESTS, ids=name_of)

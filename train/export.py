@@ -81,7 +81,9 @@ def export(player: Player, out: pathlib.Path) -> float:
 
     Raises:
       UserError: if the file cannot be written, or does not play as JAX does; what was at `out` before stays.
+      BrokenTask: if the task's names are not as many as what they name.
     """
+    formats.metadata(player)  # of every kind, also of one that has it in a file beside it
     kind = KINDS[out.suffix.removeprefix(".")]
     with replacing(out) as part:
         kind.write(player, part)

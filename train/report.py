@@ -6,11 +6,14 @@ beside it as PNGs too.
 """
 
 import base64
+import collections
 import dataclasses
 import html
 import json
+import os
 import pathlib
 import tempfile
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import numpy as np
@@ -19,8 +22,9 @@ import tyro
 from train.console import cli
 from train.console.commands import program
 from train.console.errors import UserError, run_program, warn
-from train.console.files import replacing
+from train.console.files import check_writable, replacing
 from train.engine import config as settings
+from train.engine import metrics_log
 from train.pictures import figures, film, painters
 from train.pictures.figures import Run
 
@@ -55,28 +59,29 @@ def read(folder: pathlib.Path) -> Run:
       UserError: if it is not a run, or has logged nothing yet.
     """
     config = settings.read(folder)
-    rows = []
     try:
-        for line in (folder / "metrics.jsonl").read_text().splitlines():
-            try:
-                rows.append(json.loads(line))
-            except ValueError:
-                continue
+        rows = list(metrics_log.lines(folder))
     except OSError as error:
-        raise UserError(f"{folder} has no metrics yet: {error.strerror}") from error
+        raise UserError(f"{folder} has no metrics: {error.strerror}") from error
     if not rows:
         raise UserError(f"{folder} has no metrics yet: train for longer")
     return Run(folder.resolve().name, settings.to_dict(config), rows)
 
 
 def read_all(folders: tuple[pathlib.Path, ...]) -> tuple[tuple[pathlib.Path, ...], list[Run]]:
-    """The runs among `folders` and what they have logged; what is none is left out with a warning.
+    """The runs among `folders`, each once, and what they have logged; what is none is left out with a warning.
+
+    A run is called as its folder, with as many of the folders above as tell it from the others.
 
     Raises:
       UserError: if none of them is a run that has logged something.
     """
-    found, problems = dict[pathlib.Path, Run](), list[UserError]()
+    found, problems, seen = dict[pathlib.Path, Run](), list[UserError](), set[str]()
     for folder in folders:
+        place = os.path.realpath(folder)
+        if place in seen:
+            continue
+        seen.add(place)
         try:
             found[folder] = read(folder)
         except UserError as error:
@@ -84,7 +89,19 @@ def read_all(folders: tuple[pathlib.Path, ...]) -> tuple[tuple[pathlib.Path, ...
     if not found:
         raise problems[0]
     warn([f"{problem}: left out" for problem in problems])
-    return tuple(found), list(found.values())
+    runs = zip(found.values(), _names(list(found)), strict=True)
+    return tuple(found), [dataclasses.replace(run, name=name) for run, name in runs]
+
+
+def _names(folders: list[pathlib.Path]) -> list[str]:
+    """The shortest end of each folder's path that no other one has."""
+    paths = [folder.resolve().parts for folder in folders]
+
+    def ends(path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        return (path[-depth:] for depth in range(1, len(path) + 1))
+
+    taken = collections.Counter(end for path in paths for end in ends(path))
+    return [str(pathlib.Path(*next(end for end in ends(path) if taken[end] == 1 or end == path))) for path in paths]
 
 
 def group(runs: list[Run]) -> dict[str, list[Run]]:
@@ -135,13 +152,12 @@ def summary(runs: list[Run]) -> str:
     head = ["run", "task", "seed", "env steps", "best mode return", "last mode return", "minutes", "env steps/s"]
     rows = []
     for run in runs:
-        evaluations, last = run.evaluations(), run.rows[-1]
+        evaluations, steps, seconds = run.evaluations(), run.rows[-1]["env_steps"], run.newest("train_seconds")
         returns = [f"{point['mode_return']:,.1f}" for point in evaluations] or ["-"]
         best = f"{max(point['mode_return'] for point in evaluations):,.1f}" if evaluations else "-"
-        seconds = float(last["train_seconds"])
-        speed = f"{last['env_steps'] / max(seconds, 1e-9):,.0f}"
-        row = [run.name, run.settings["env"], run.settings["seed"], last["env_steps"], best, returns[-1]]
-        rows.append([*row, f"{seconds / 60:.1f}", speed])
+        row = [run.name, run.settings["env"], run.settings["seed"], steps, best, returns[-1]]
+        spent = [f"{seconds / 60:.1f}", f"{steps / max(seconds, 1e-9):,.0f}"] if seconds is not None else ["-", "-"]
+        rows.append([*row, *spent])
     return table(head, rows)
 
 
@@ -167,8 +183,8 @@ def best_run(runs: list[Run], folders: tuple[pathlib.Path, ...]) -> pathlib.Path
     return folders[same[int(np.argmax(returns))]]
 
 
-def movie_of(run: pathlib.Path, seconds: float) -> str:
-    """An HTML video of a run's newest policy, or a line that says why there is none."""
+def movie_of(run: pathlib.Path, name: str, seconds: float) -> str:
+    """An HTML video of the newest policy of a run called `name`, or a line that says why there is none."""
     try:
         player = painters.load(run)
         with tempfile.TemporaryDirectory() as folder:
@@ -179,9 +195,7 @@ def movie_of(run: pathlib.Path, seconds: float) -> str:
         warn([f"no video: {error}"])
         return f"<p>No video: {html.escape(str(error))}</p>"
     end = film.episodes(clips[0])[0]
-    words = (
-        f"{run.resolve().name} after {player.env_steps:,} env steps: {end.total:,.1f} in {end.steps:,} control steps"
-    )
+    words = f"{name} after {player.env_steps:,} env steps: {end.total:,.1f} in {end.steps:,} control steps"
     source = f'<video controls loop muted autoplay src="data:video/mp4;base64,{data}"></video>'
     return f"<figure>{source}<figcaption>{html.escape(words)}</figcaption></figure>"
 
@@ -211,13 +225,15 @@ def write(
         pictures.append(picture(path, words))
         paths.append(path)
     task = html.escape(" and ".join(dict.fromkeys(str(run.settings["env"]) for run in runs)))
-    video = movie_of(best_run(runs, folders), config.seconds) if config.video else ""
+    best = best_run(runs, folders)
+    video = movie_of(best, runs[folders.index(best)].name, config.seconds) if config.video else ""
     body = [f"<h1>{task}</h1>", summary(runs), pictures[0], video, pictures[1], pictures[2]]
     body += ["<h2>Settings</h2>", differences(runs)]
     head = f'<meta charset="utf-8"><title>awr_mjx: {task}</title><style>{STYLE}</style>'
     with replacing(out) as part:
         part.write_text(
-            f"<!doctype html><html lang=en><head>{head}</head><body>\n" + "\n".join(body) + "\n</body></html>"
+            f"<!doctype html><html lang=en><head>{head}</head><body>\n" + "\n".join(body) + "\n</body></html>",
+            encoding="utf-8",
         )
     return paths
 
@@ -233,6 +249,7 @@ def main() -> int:
         raise UserError(f"out must end in .html, not {out.suffix or 'nothing'}: {out}")
     if not 0 < config.seconds <= film.SECONDS_MAX:
         raise UserError(f"seconds must be above 0 and at most {film.SECONDS_MAX:g}, not {config.seconds}")
+    check_writable(out, "name another file with --out")
     paths = write(config, folders, runs, out)
     print(f"{out}: {len(runs)} {'run' if len(runs) == 1 else 'runs'}, {out.stat().st_size / 1e6:.1f} MB")
     print(f"figures: {', '.join(map(str, paths))}")

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from rich.progress import track
 
+from envs.packages import install
 from train.console import cli
 from train.console.commands import program
 from train.console.errors import UserError, run_program
@@ -47,7 +48,7 @@ def play_in_gymnasium(player: Player, episodes: int, seed: int) -> tuple[np.ndar
     try:
         import gymnasium
     except ImportError as error:
-        raise UserError("Gymnasium is not installed: pip install 'awr_mjx[gymnasium]'") from error
+        raise UserError(f"Gymnasium is not installed: {install('gymnasium')}") from error
     twin = getattr(player.env, "gymnasium", None)
     if twin is None:
         raise UserError(f"task {player.config.env!r} follows no environment of today's Gymnasium")
@@ -57,7 +58,7 @@ def play_in_gymnasium(player: Player, episodes: int, seed: int) -> tuple[np.ndar
     try:
         env = gymnasium.make(twin.name, **twin.options)
     except gymnasium.error.DependencyNotInstalled as error:
-        raise UserError(f"{twin.name} needs more than Gymnasium: pip install 'awr_mjx[gymnasium]'") from error
+        raise UserError(f"{twin.name} needs more than Gymnasium: {install('gymnasium')}") from error
     returns, lengths = np.zeros(episodes), np.zeros(episodes, int)
     for episode in track(range(episodes), f"playing {twin.name}", transient=True):
         obs, _ = env.reset(seed=seed + episode)
@@ -91,15 +92,15 @@ def main() -> int:
     evaluator = Evaluator(player.env, player.learner, config.episodes)
     key = stream(config.seed, "evaluate")
     here = evaluator(player.learned.policy, player.learned.normalizer, key).returns
-    ratio = float(there.mean() / here.mean()) if here.mean() > 0 else float("nan")
+    ratio = float(there.mean() / here.mean()) if here.mean() > 0 else None  # no share of nothing, or of a loss
     twin = player.env.gymnasium.name  # type: ignore[attr-defined]
-    steps = f"{config.episodes} episodes of {lengths.mean():.0f} steps"
-    print(f"{twin}: {there.mean():.1f} ± {there.std():.1f} over {steps} on average")
-    print(f"{player.config.env}: {here.mean():.1f} ± {here.std():.1f}")
-    print(f"kept: {ratio:.1%}")
     result = {"env": player.config.env, "env_steps": player.env_steps, "gymnasium": twin, "ratio": ratio}
     lists = {"returns_gymnasium": [float(x) for x in there], "returns_here": [float(x) for x in here]}
     write_json(out, result | lists)
+    steps = f"{config.episodes} episodes of {lengths.mean():.0f} steps"
+    print(f"{twin}: {there.mean():.1f} ± {there.std():.1f} over {steps} on average")
+    print(f"{player.config.env}: {here.mean():.1f} ± {here.std():.1f}")
+    print("kept: -" if ratio is None else f"kept: {ratio:.1%}")
     return 0
 
 

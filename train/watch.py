@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from envs.packages import install
 from envs.physics import names
 from train.console import cli
 from train.console.commands import program
@@ -238,7 +239,7 @@ def make_server(config: WatchConfig) -> Any:
       UserError: if viser is not installed, or the address cannot be listened on.
     """
     if importlib.util.find_spec("viser") is None or importlib.util.find_spec("mjviser") is None:
-        raise UserError("viser and mjviser are not installed: pip install 'awr_mjx[watch]'")
+        raise UserError(f"viser and mjviser are not installed: {install('watch')}")
     with socket.socket() as probe:  # viser would quietly take another port
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -6,6 +6,7 @@ from typing import Any
 from envs.adapters.adapted import Adapted
 from envs.adapters.quiet import quiet
 from envs.base import BrokenTask, Env, UnknownTask
+from envs.packages import install
 
 SOURCE = "Brax"
 EPISODE_LENGTH = 1000
@@ -16,7 +17,7 @@ def _brax() -> Any:
         with quiet():
             return importlib.import_module("brax.envs")
     except ImportError as error:
-        raise UnknownTask(f"brax/ tasks need Brax: pip install 'awr_mjx[brax]' ({error})") from error
+        raise UnknownTask(f"brax/ tasks need Brax: {install('brax')} ({error})") from error
 
 
 def names() -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 from envs.adapters.adapted import Adapted
 from envs.adapters.quiet import quiet
 from envs.base import Env, UnknownTask
+from envs.packages import install
 
 SOURCE = "MuJoCo Playground"
 
@@ -15,7 +16,7 @@ def _playground() -> Any:
         with quiet():
             return importlib.import_module("mujoco_playground").registry
     except ImportError as error:
-        message = f"playground/ tasks need MuJoCo Playground: pip install 'awr_mjx[playground]' ({error})"
+        message = f"playground/ tasks need MuJoCo Playground: {install('playground')} ({error})"
         raise UnknownTask(message) from error
 
 

@@ -13,6 +13,7 @@ import mujoco
 import numpy as np
 
 from envs.base import State, UnknownTask
+from envs.packages import install
 from envs.physics import integrators, names
 from envs.physics.integrators import Physics
 
@@ -58,7 +59,7 @@ class MjxTask:
           UnknownTask: if warp is wanted but not installed.
         """
         if impl == "warp" and importlib.util.find_spec("warp") is None:
-            raise UnknownTask("--env.impl warp needs the package warp-lang: pip install 'awr_mjx[warp]'")
+            raise UnknownTask(f"--env.impl warp needs the package warp-lang: {install('warp')}")
         self.mj_model = mj_model
         self.frame_skip = frame_skip
         self.dt = float(mj_model.opt.timestep) * frame_skip

@@ -4,7 +4,7 @@ from typing import Any
 
 import mujoco
 
-from envs.base import Env
+from envs.base import BrokenTask, Env
 
 _FREE = (("x", "y", "z", "qw", "qx", "qy", "qz"), ("vx", "vy", "vz", "wx", "wy", "wz"))
 _BALL = (("qw", "qx", "qy", "qz"), ("wx", "wy", "wz"))
@@ -41,10 +41,26 @@ def actuators(model: Any) -> list[str]:
 
 
 def observations(env: Env) -> list[str]:
-    """Names of the O observations: the task's own `observation_names`, or numbered ones."""
-    return list(getattr(env, "observation_names", None) or (f"obs_{i}" for i in range(env.observation_size)))
+    """Names of the O observations: the task's own `observation_names`, or numbered ones.
+
+    Raises:
+      BrokenTask: if the task has another number of names.
+    """
+    return _names(env, "observation_names", env.observation_size, "obs")
 
 
 def actions(env: Env) -> list[str]:
-    """Names of the A actions: the task's own `action_names`, or numbered ones."""
-    return list(getattr(env, "action_names", None) or (f"action_{i}" for i in range(env.action_size)))
+    """Names of the A actions: the task's own `action_names`, or numbered ones.
+
+    Raises:
+      BrokenTask: if the task has another number of names.
+    """
+    return _names(env, "action_names", env.action_size, "action")
+
+
+def _names(env: Env, attribute: str, size: int, stem: str) -> list[str]:
+    own = getattr(env, attribute, None)
+    found = [f"{stem}_{i}" for i in range(size)] if own is None else [str(name) for name in own]
+    if len(found) != size:
+        raise BrokenTask(f"broken task: {attribute} has {len(found)} names, and there are {size} to name")
+    return found

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from envs.base import BrokenTask
 from tests.trained import make_player, pendulum_run, python, refusal
 from train import export, transfer
 from train.console.errors import UserError
@@ -214,6 +215,22 @@ def test_export_refuses(
 
 def test_folder_that_is_no_run_is_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"{tmp_path} is not a run folder" in refusal(monkeypatch, export, "--run", tmp_path)
+
+
+@pytest.mark.parametrize("kind", list(formats.KINDS))
+def test_a_wrong_number_of_names_is_refused(kind: str, tmp_path: pathlib.Path) -> None:
+    player = make_player("inverted_pendulum")
+    env: Any = player.env
+    env.observation_names = np.array(["p"])
+    with pytest.raises(BrokenTask, match="observation_names has 1 names, and there are 4 to name"):
+        export.export(player, tmp_path / f"policy.{kind}")
+    env.observation_names, env.action_names = np.array(list("abcd")), ["force", "torque"]
+    with pytest.raises(BrokenTask, match="action_names has 2 names, and there are 1 to name"):
+        export.export(player, tmp_path / f"policy.{kind}")
+    env.action_names = ()
+    with pytest.raises(BrokenTask, match="action_names has 0 names"):
+        export.export(player, tmp_path / f"policy.{kind}")
+    assert not list(tmp_path.iterdir())
 
 
 def test_onnx_policy_plays_in_gymnasium_without_this_project(tmp_path: pathlib.Path) -> None:

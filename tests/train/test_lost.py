@@ -44,13 +44,6 @@ def test_a_link_that_leads_nowhere_is_said(run: pathlib.Path, name: str) -> None
     assert (run / "summary.json").exists()
 
 
-def test_a_run_folder_whose_name_is_no_text_is_refused(tmp_path: pathlib.Path) -> None:
-    place = tmp_path / "caf\udce9"
-    with pytest.raises(AssertionError):
-        train(place, 1)
-    assert not place.exists()
-
-
 @pytest.mark.parametrize(
     "line",
     [b"\xff\xfe", b"123", b"null", b"[]", b'{"env_steps": "many"}', b'{"env_steps": 256, "mode_return": null}'],

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 import re
+import shutil
 import struct
 from typing import Any
 
@@ -73,6 +74,36 @@ def test_runs_that_differ_in_much_have_their_names(runs: list[pathlib.Path]) -> 
     changed = {"num_envs": 1, "num_steps": 2, "keep": 5, "eval_envs": 9}
     read[1] = dataclasses.replace(read[1], settings=read[1].settings | changed)
     assert list(report.group(read)) == ["run0", "run1"]
+
+
+def test_every_run_has_a_name_of_its_own(runs: list[pathlib.Path], tmp_path: pathlib.Path) -> None:
+    """Three of one folder name are told apart by where they lie; one that is given three times counts once."""
+    places = [tmp_path / place for place in ("a/run", "b/run", "b/c/run", "other")]
+    for i, place in enumerate(places):
+        shutil.copytree(runs[0], place)
+        content = json.loads((place / "config.json").read_text())
+        content["settings"] |= {"num_envs": i + 1, "num_steps": i + 2, "keep": i + 3, "eval_envs": i + 9}
+        (place / "config.json").write_text(json.dumps(content))
+    (tmp_path / "link").symlink_to(places[0])
+    again = (places[0] / ".." / "run", tmp_path / "link")
+    folders, read = report.read_all((*places, *again))
+    assert folders == tuple(places)
+    assert [run.name for run in read] == ["a/run", "b/run", "c/run", "other"]
+    assert list(report.group(read)) == ["a/run", "b/run", "c/run", "other"]
+
+
+def test_values_that_are_missing_are_left_out(runs: list[pathlib.Path], tmp_path: pathlib.Path) -> None:
+    run = shutil.copytree(runs[0], tmp_path / "run")
+    lines = ['{"env_steps": 5, "mode_return": 3.0}', '{"env_steps": 6, "train_seconds": 30.0}', '{"env_steps": 60}']
+    (run / "metrics.jsonl").write_text("\n".join(lines))
+    read = report.read(run)
+    plain = re.sub(r"<[^>]+>", " ", report.summary([read]))
+    assert re.search(r"run\s+inverted_pendulum\s+0\s+60\s+3\.0\s+3\.0\s+0\.5\s+2\s", plain)
+    figures.curves(report.group([read]), tmp_path / "curves.png")
+    figures.time_split(report.group([read]), tmp_path / "time.png")
+    (run / "metrics.jsonl").write_text(lines[0])
+    plain = re.sub(r"<[^>]+>", " ", report.summary([report.read(run)]))
+    assert re.search(r"run\s+inverted_pendulum\s+0\s+5\s+3\.0\s+3\.0\s+-\s+-\s", plain)
 
 
 def test_what_is_no_run_is_passed_over_among_others(
@@ -152,8 +183,8 @@ def test_report_refuses(runs: list[pathlib.Path], tmp_path: pathlib.Path, monkey
     assert f"{tmp_path} is not a run folder" in refusal(monkeypatch, report, tmp_path)
     assert "which runs?" in refusal(monkeypatch, report)
     assert "out must end in .html, not .pdf" in refusal(monkeypatch, report, runs[0], "--out", "a.pdf")
-    assert "cannot write nowhere/" in refusal(
-        monkeypatch, report, runs[0], "--out", "nowhere/a.html", "--video", "false"
-    )
+    with monkeypatch.context() as patch:
+        patch.setattr(report, "write", lambda *_: pytest.fail("worked before it looked"))
+        assert "cannot write nowhere/a.html: No such" in refusal(patch, report, runs[0], "--out", "nowhere/a.html")
     fresh = make_run(tmp_path / "fresh", "cartpole")
     assert "has no metrics yet" in refusal(monkeypatch, report, fresh)

@@ -25,8 +25,34 @@ def test_transfer_plays_the_same_policy_there_and_here(pendulum_run: pathlib.Pat
     assert "kept: " in result.stdout
 
 
+class _Seen:
+    returns = np.array([-2.0, 1.0])
+
+
+def test_what_was_played_is_written_before_it_is_said(
+    pendulum_run: pathlib.Path,  # noqa: F811
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "transfer.json"
+    monkeypatch.setattr(transfer, "play_in_gymnasium", lambda *_: (np.ones(2), np.ones(2)))
+    monkeypatch.setattr(transfer, "Evaluator", lambda *_: lambda *_: _Seen())
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        assert out.exists()
+        said.append(line)
+
+    monkeypatch.setattr("builtins.print", say)
+    monkeypatch.setattr("sys.argv", ["program", "--run", str(pendulum_run), "--episodes", "2", "--out", str(out)])
+    assert transfer.main() == 0
+    assert said[-1] == "kept: -"  # there is no share of a loss
+    found = json.loads(out.read_text(), parse_constant=pytest.fail)
+    assert found["ratio"] is None and found["returns_gymnasium"] == [1.0, 1.0]
+
+
 def test_transfer_refuses(pendulum_run: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     assert "episodes" in refusal(monkeypatch, transfer, "--run", pendulum_run, "--episodes", 0)
     with monkeypatch.context() as patch:
         patch.setitem(__import__("sys").modules, "gymnasium", None)
-        assert "awr_mjx[gymnasium]" in refusal(monkeypatch, transfer, "--run", pendulum_run)
+        assert "pip install -e '.[gymnasium]' in the clone" in refusal(monkeypatch, transfer, "--run", pendulum_run)

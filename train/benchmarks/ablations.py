@@ -85,7 +85,6 @@ def main(args: list[str]) -> int:
         last = [points[-1]["mode_return"] for points in seeds]
         best = max(point["mode_return"] for points in seeds for point in points)
         table.add_row(name, ", ".join(f"{x:.0f}" for x in last), f"{statistics.mean(last):.0f}", f"{best:.0f}")
-    Console(width=110).print(table)
     rings = {"AWR", *(name for name in curves if name.startswith("ring"))}
     panels = {
         f"{config.env}: what is left out": {name: seeds for name, seeds in curves.items() if name in VARIANTS},
@@ -93,4 +92,5 @@ def main(args: list[str]) -> int:
     }
     result = {"env": config.env, "num_steps": steps, "curves": curves}
     results.write(config.out or folder / "results.json", result, panels, "env_steps")
+    Console(width=110).print(table)
     return 0

@@ -29,6 +29,7 @@ from envs import registry
 from envs.advance import advance, infinities, select, strong
 from envs.base import Env
 from envs.checks import RESETS, check_task
+from envs.packages import install
 from train.benchmarks.brax_settings import hyper_parameters, schedule
 from train.console import cli, files
 from train.console.errors import UserError, run_program
@@ -198,7 +199,7 @@ def _brax(module: str) -> Any:
             warnings.simplefilter("ignore")  # that it is unmaintained is known
             return importlib.import_module(module)
     except ImportError as error:
-        raise UserError(f"this needs Brax: pip install 'awr_mjx[brax]' ({error})") from error
+        raise UserError(f"this needs Brax: {install('brax')} ({error})") from error
 
 
 def _replicated(tree: Any, devices: list[jax.Device]) -> Any:

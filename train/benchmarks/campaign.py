@@ -7,6 +7,7 @@ stopped goes on, so the same command can be given until all is there.
 import contextlib
 import dataclasses
 import datetime
+import io
 import json
 import os
 import pathlib
@@ -61,9 +62,13 @@ def _check(job: Job, run: pathlib.Path) -> None:
     note = _note(run)
     if run.exists() and (not note.is_file() or json.loads(note.read_text()) != _command(job)):
         raise UserError(f"{run} is not of this command: move it, or choose another --folder")
-    if job.module == "train.main" and (run / "config.json").is_file():
+    if job.module != "train.main":
+        return
+    with contextlib.redirect_stderr(io.StringIO()):  # its warnings come with the training, in its log
+        now = parse(list(job.args)).config
+    if (run / "config.json").is_file():
         # A preset or a variant may have changed since: what is there would be mixed with what it is now.
-        now, then = parse(list(job.args)).config, settings.read(run)
+        then = settings.read(run)
         changed = settings.differences(then, dataclasses.replace(now, devices=then.devices))
         if changed:
             raise UserError(f"{run} has other settings ({', '.join(changed)}): move it, or choose another --folder")
@@ -111,7 +116,8 @@ def train(jobs: Sequence[Job], folder: pathlib.Path, at_once: int = 1) -> None:
     """Trains every job that is not finished, `at_once` at a time, each on its own share of the CPU's cores.
 
     Raises:
-      UserError: if a job fails (with the last line it printed), is stopped, or if `folder` has runs of other commands.
+      UserError: if a job's settings make no sense, before any starts; if a job fails (with the last line it printed)
+        or is stopped; or if `folder` has runs of other commands.
     """
     if at_once < 1 or at_once > jax_setup.cores():
         raise UserError(f"at_once must be from 1 to the {jax_setup.cores()} cores there are, not {at_once}")
@@ -162,8 +168,8 @@ def _finished(run: pathlib.Path) -> bool:
 
 
 def _last_line(log: pathlib.Path) -> str:
-    lines = log.read_text().strip().splitlines()
-    return lines[-1] if lines else "it printed nothing"
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("error: ") if lines else "it printed nothing"
 
 
 def curve(run: pathlib.Path) -> list[Point]:

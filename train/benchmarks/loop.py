@@ -163,6 +163,7 @@ def main(args: list[str]) -> int:
     jax_setup.start_jax(lapack, devices, reserve=True)
     env = registry.make(config.env)
     awr = preset(config.env).awr
+    about = {"env": config.env, "device": jax.devices()[0].device_kind, "settings": dataclasses.asdict(awr)}
     measured = []
     with results.growing(WIDTH) as show:
         for num_envs in config.num_envs:
@@ -170,8 +171,7 @@ def main(args: list[str]) -> int:
             settings = dataclasses.replace(awr, rollout_steps=rollout_steps)
             train = TrainConfig(env=config.env, num_envs=num_envs, devices=config.devices, awr=settings)
             measured.append(measure(env, train, config.repeats))
+            if config.out:
+                files.write_json(config.out, about | {"results": measured})
             show(table(measured))
-    if config.out:
-        about = {"env": config.env, "device": jax.devices()[0].device_kind, "settings": dataclasses.asdict(awr)}
-        files.write_json(config.out, about | {"results": measured})
     return 0

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from envs import registry
+from envs.packages import install
 from train.benchmarks import brax_settings, campaign, results
 from train.benchmarks.campaign import Job, Point
 from train.console import cli, files
@@ -106,7 +107,7 @@ def main(args: list[str]) -> int:
     config = cli.parse(PeersBenchmark, args, prog=prog, description=(__doc__ or "").strip())
     if config.out:
         files.check_writable(config.out, "name another file with --out")
-    if config.minutes < 0.5 or config.seeds < 1:
+    if not 0.5 <= config.minutes < float("inf") or config.seeds < 1:
         raise UserError("minutes must be 0.5 or more, since they are compared every half minute, and seeds positive")
     peers = {name for name in config.algorithms if parts(name)[0] in PEERS}
     wrong = set(config.algorithms) - {"awr", *peers}
@@ -116,14 +117,14 @@ def main(args: list[str]) -> int:
     for name, like in map(parts, peers):  # before hours of training, not after them
         brax_settings.hyper_parameters(name, config.env, like)
     if peers and importlib.util.find_spec("brax") is None:
-        raise UserError("Brax's trainers need Brax: pip install 'awr_mjx[brax]'")
+        raise UserError(f"Brax's trainers need Brax: {install('brax')}")
     folder = config.folder or campaign.default_folder("peers", config.env)
     todo = {name: [job(config, name, seed) for seed in range(config.seeds)] for name in config.algorithms}
     campaign.train([one for same in todo.values() for one in same], folder)
     curves = {name: [campaign.curve(folder / one.name) for one in same] for name, same in todo.items()}
     found = compare(curves, config.minutes)
-    show(config.env, found, curves)
     result = {"env": config.env, "comparison": found, "curves": curves}
     panels = {config.env: {label(name): same for name, same in curves.items()}}
     results.write(config.out or folder / "results.json", result, panels, "train_seconds")
+    show(config.env, found, curves)
     return 0

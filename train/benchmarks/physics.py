@@ -143,7 +143,7 @@ def main(args: list[str]) -> int:
         for name in config.env.split(","):
             for count in counts:
                 measured.append(measure(name, count, config))
+                if config.out:
+                    files.write_json(config.out, {"device": jax.devices()[0].device_kind, "results": measured})
                 show(table(measured))
-    if config.out:
-        files.write_json(config.out, {"device": jax.devices()[0].device_kind, "results": measured})
     return 0

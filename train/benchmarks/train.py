@@ -109,7 +109,7 @@ def main(args: list[str]) -> int:
     config = cli.parse(TrainBenchmark, args, prog=prog, description=(__doc__ or "").strip())
     if config.out:
         files.check_writable(config.out, "name another file with --out")
-    if config.seeds < 1 or config.minutes <= 0 or config.first_seed < 0:
+    if config.seeds < 1 or not 0 < config.minutes < float("inf") or config.first_seed < 0:
         raise UserError("seeds and minutes must be positive numbers, and first_seed zero or more")
     registry.find(config.env)  # not built: the trainings are to have the accelerator
     if config.phases:
@@ -122,18 +122,18 @@ def main(args: list[str]) -> int:
         campaign.train(todo, folder, config.at_once)
     curves = {job.name: campaign.curve(folder / job.name) for job in todo}
     found = {name: summarise(points, returns) for name, points in curves.items()}
-    Console(width=170).print(table(config, returns, found))
-    result = {"env": config.env, "settings": config.set, "runs": found, "curves": curves}
+    result: dict[str, Any] = {"env": config.env, "settings": config.set, "runs": found, "curves": curves}
     if config.phases:
         lapack = registry.calls_lapack(config.env, registry.TaskOptions())
         jax_setup.start_jax(lapack, jax_setup.cores(), reserve=True)
-        measured = loop.measure(registry.make(config.env), cli_settings(config), 5)
-        Console(width=loop.WIDTH).print(loop.table([measured]))
-        result["phases"] = measured
-    median = statistics.median(one["final_mode_return"] for one in found.values())
-    print(f"final mode return, median of {len(found)} seeds: {median:.0f}")
+        result["phases"] = loop.measure(registry.make(config.env), cli_settings(config), 5)
     panels = {config.env: {"AWR": list(curves.values())}}
     results.write(config.out or folder / "results.json", result, panels, "train_seconds", levels=returns[-1:])
+    Console(width=170).print(table(config, returns, found))
+    if config.phases:
+        Console(width=loop.WIDTH).print(loop.table([result["phases"]]))
+    median = statistics.median(one["final_mode_return"] for one in found.values())
+    print(f"final mode return, median of {len(found)} seeds: {median:.0f}")
     return 0
 
 

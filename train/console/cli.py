@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import itertools
 import os
 import re
 import sys
@@ -95,11 +96,15 @@ def arguments() -> list[str]:
     """This process's command-line arguments, with the home folder for `~`, which shells leave in `--run=~/x`.
 
     Raises:
-      UserError: for an address, such as gs://bucket/run, which would become a folder of that name.
+      UserError: for an address, such as gs://bucket/run, which would become a folder of that name, and for an empty
+        value, which would mean the working directory.
     """
-    found = []
-    for arg in sys.argv[1:]:
+    found = list[str]()
+    for before, arg in itertools.pairwise(sys.argv):
         option, equals, value = arg.partition("=") if arg.startswith("--") else ("", "", arg)
+        if not value and (equals or not arg):
+            name = option or (before if before.startswith("--") else "an argument")
+            raise UserError(f"{name} is empty: write a value (is a variable of the shell not set?)")
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", value):
             raise UserError(f"{value} is an address, not a folder or file: mount it, and name where it is mounted")
         found.append(option + equals + os.path.expanduser(value))

@@ -34,6 +34,7 @@ def run_program(main: Callable[[], int]) -> None:
         with contextlib.suppress(AttributeError, OSError, ValueError):  # none, or one that is closed
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # an encoding may not know "±"
     try:
+        _refuse_names()
         _take_tasks()
         status = main()
     except (UserError, UnknownTask, BrokenTask) as error:
@@ -74,9 +75,10 @@ def _take_tasks() -> None:
     for i, arg in enumerate(sys.argv):
         option, equals, value = arg.partition("=")
         if i and option == "--tasks":
-            if not equals and i + 1 == len(sys.argv):
+            value = value if equals else "".join(sys.argv[i + 1 : i + 2])
+            if not value:
                 raise UserError("--tasks wants the Python file that registers the tasks: --tasks mine.py")
-            os.environ[TASKS] = str(_file(value if equals else sys.argv[i + 1]))
+            os.environ[TASKS] = str(_file(value))
             del sys.argv[i : i + (1 if equals else 2)]
             break
     if os.environ.get(TASKS):
@@ -86,6 +88,20 @@ def _take_tasks() -> None:
 def _file(given: str) -> pathlib.Path:
     """The file that is meant, also where the shell has left a `~` for the home folder."""
     return pathlib.Path(os.path.expanduser(given)).resolve()
+
+
+def _refuse_names() -> None:
+    """Refuses names of files that JAX and others would take for other ones, or not at all: they know UTF-8 alone.
+
+    Raises:
+      UserError: for an argument, or a working directory, that is not UTF-8, or is not understood as that here.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        for name in (*sys.argv[1:], os.environ.get(TASKS, ""), os.getcwd()):
+            if not name.isascii() and sys.getfilesystemencoding() != "utf-8":
+                raise UserError(f"{name!a} is not understood in this locale: set PYTHONUTF8=1, or a UTF-8 locale")
+            if not name.isascii() and name != name.encode(errors="replace").decode():
+                raise UserError(f"{name!a} is not UTF-8: give it another name")
 
 
 def settle() -> None:

@@ -2,7 +2,10 @@
 
 import contextlib
 import json
+import math
+import os
 import pathlib
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,18 +16,23 @@ from train.console.errors import UserError
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Gives a temporary name beside `path`: what the block writes there becomes `path` if the block succeeds.
 
-    The temporary file is made at once, so a place that cannot be written to is found before any long work.
+    Where `path` is a link, the file that it leads to is replaced. The temporary file is made at once, so a place that
+    cannot be written to is found before any long work.
 
     Raises:
       UserError: if the file system refuses; nothing is left behind then, nor after any other exception.
     """
-    if path.is_dir():
-        raise UserError(f"cannot write {path}: it is a folder; name a file in it")
-    part = path.with_name(path.name + ".part")
+    target = pathlib.Path(os.path.realpath(path))
+    # A name that no other program and no file of the user's has, and no longer than a file system takes.
+    part = target.with_name(f"{target.name[:40]}.{secrets.token_hex(4)}.part")
     try:
-        part.touch()
+        if path.is_dir():
+            raise UserError(f"cannot write {path}: it is a folder; name a file in it")
+        if path.exists() and not path.is_file():  # /dev/null would be a file from then on
+            raise UserError(f"cannot write {path}: it is no file; name a file")
+        part.touch(exist_ok=False)
         yield part
-        part.replace(path)
+        part.replace(target)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -50,10 +58,19 @@ class _Tried(Exception):
 
 
 def write_json(path: pathlib.Path, values: dict[str, Any]) -> None:
-    """Writes `values` whole or not at all.
+    """Writes `values` whole or not at all; numbers that are not finite, for which JSON has no word, become null.
 
     Raises:
       UserError: if the file cannot be written.
     """
     with replacing(path) as part:
-        part.write_text(json.dumps(values, indent=1) + "\n")
+        part.write_text(json.dumps(_finite(values), indent=1, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for every number, however deep inside, that is not finite."""
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import tyro
 
 from awr_mjx.config import AwrConfig
+from envs.packages import install
 from envs.registry import TaskOptions
 from train.console.errors import UserError
 from train.engine.streams import check_seed
@@ -66,7 +67,7 @@ class TrainConfig:
           UserError: with one line that names the first such setting and what to write instead.
         """
         if self.wandb and importlib.util.find_spec("wandb") is None:
-            raise UserError("Weights & Biases is not installed: pip install 'awr_mjx[wandb]', or leave --wandb out")
+            raise UserError(f"Weights & Biases is not installed: {install('wandb')}, or leave --wandb out")
         for name in ("num_envs", "num_steps", "epoch_iterations", "eval_envs", "keep", "num_evals"):
             last = STEPS_LAST if name == "num_steps" else COUNT_LAST
             if not 0 < getattr(self, name) <= last:

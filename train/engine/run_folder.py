@@ -51,8 +51,6 @@ def made(run: pathlib.Path | None, config: TrainConfig) -> Iterator[pathlib.Path
     Raises:
       UserError: if it exists, or the file system refuses.
     """
-    if run:
-        _refuse_name(run)
     place = run or RUNS / f"{config.env.replace('/', '-')}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     # Two seeds that are started in one second have one name; only one of them can make the folder.
     names = (
@@ -86,7 +84,6 @@ def taken_up(run: pathlib.Path) -> Iterator[None]:
     Raises:
       UserError: if another process trains in it, it cannot be written to, or its checkpoints are not there any more.
     """
-    _refuse_name(run)
     with lock.held(run):
         for place in (run, run / "checkpoints", run / "tensorboard"):
             if not os.path.lexists(place):
@@ -103,15 +100,6 @@ def taken_up(run: pathlib.Path) -> Iterator[None]:
 
 def _leads(place: pathlib.Path) -> str:
     return f" but a link to {os.readlink(place)}" if place.is_symlink() else ""
-
-
-def _refuse_name(run: pathlib.Path) -> None:
-    """Raises UserError for a path with bytes that are no text, which Orbax cannot save to."""
-    try:
-        str(run.absolute()).encode()
-    except UnicodeEncodeError:
-        shown = str(run).encode(errors="backslashreplace").decode()
-        raise UserError(f"the name of the run folder, {shown}, is not UTF-8: choose another --run_dir") from None
 
 
 def _refuse_lost(run: pathlib.Path) -> None:

@@ -31,7 +31,7 @@ DIAGNOSTICS = {
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What a run has logged: its folder's `name`, its settings, and the `rows` of its metrics, oldest first."""
+    """What a run has logged: a `name` of its own, its settings, and the `rows` of its metrics, oldest first."""
 
     name: str
     settings: dict[str, Any]
@@ -40,6 +40,10 @@ class Run:
     def evaluations(self) -> list[dict[str, float]]:
         """The rows that have a mode return."""
         return [row for row in self.rows if "mode_return" in row]
+
+    def newest(self, name: str) -> float | None:
+        """The newest value of a metric."""
+        return next((row[name] for row in reversed(self.rows) if name in row), None)
 
     def column(self, name: str) -> np.ndarray:
         """Env steps and a metric, float64 [2, K], at most `POINTS` of them, each the mean of those it stands for."""
@@ -93,7 +97,7 @@ def curves(groups: Groups, path: pathlib.Path) -> None:
 def _band(axis: Any, runs: list[Run], key: str, unit: float, color: str, name: str) -> None:
     lines = [
         np.array([[point[key] / unit, point["mode_return"]] for point in points]).T
-        for points in (run.evaluations() for run in runs)
+        for points in ([point for point in run.evaluations() if key in point] for run in runs)
         if points
     ]
     if not lines:
@@ -117,9 +121,7 @@ def time_split(groups: Groups, path: pathlib.Path) -> None:
     with figure(path, 1, 1, 1.2 + 0.35 * len(runs)) as axes:
         axis, left = axes[0, 0], np.zeros(len(runs))
         for phase in PHASES:
-            seconds = [next((row[key] for row in reversed(run.rows) if key in row), 0.0)
-                       for run in runs for key in [f"{phase}_seconds"]]  # fmt: skip
-            minutes = np.asarray(seconds) / 60
+            minutes = np.array([run.newest(f"{phase}_seconds") or 0.0 for run in runs]) / 60
             axis.barh([run.name for run in runs], minutes, left=left, label=phase)
             left += minutes
         axis.invert_yaxis()

@@ -95,12 +95,12 @@ class RenderConfig:
                 raise UserError(f"{name} must be even for .mp4, not {size}: write {size + 1}")
 
 
-def play(player: Player, seed: int, count: int, steps: int) -> list[list[Shown]]:
+def play(live: Live, seed: int, count: int, steps: int) -> list[list[Shown]]:
     """What there is to see at every one of `steps` control steps in `count` environments, one after the other.
 
-    Environment i begins as one with the seed `seed` + i would alone.
+    Environment i begins as one with the seed `seed` + i would alone; `live` has just begun with `seed`.
     """
-    live, clips = Live(player, seed), []
+    clips = []
     for i in range(count):
         if i:
             live.reset(seed + i)
@@ -122,7 +122,8 @@ def frames_per_second(config: RenderConfig, kind: str, dt: float) -> Fraction:
     if config.fps is not None:
         return Fraction(config.fps).limit_denominator(1001)
     rate = 1 / dt
-    return Fraction(rate / math.ceil(rate / min(FPS_SEEN, FPS_MAX[kind]) - 1e-9)).limit_denominator(1001)
+    found = Fraction(rate / math.ceil(rate / min(FPS_SEEN, FPS_MAX[kind]) - 1e-9)).limit_denominator(1001)
+    return max(found, Fraction(1, 1001))
 
 
 def shown_steps(config: RenderConfig, kind: str, fps: Fraction, dt: float) -> np.ndarray:
@@ -156,12 +157,19 @@ def render(player: Player, config: RenderConfig, out: pathlib.Path) -> tuple[lis
       UserError: if the task or the computer cannot render, or the file cannot be written.
     """
     env, kind = player.env, out.suffix.lower()
+    if env.dt > config.seconds:
+        raise UserError(
+            f"a control step of this task lasts {env.dt:g} s, longer than --seconds {config.seconds:g}: "
+            + (f"give {env.dt:g} or more" if env.dt <= SECONDS_MAX else "it is too slow for a movie in real time")
+        )
     camera, (columns, rows) = find_camera(env, config.camera), config.cells()
     fps = frames_per_second(config, kind, env.dt)
     times = shown_steps(config, kind, fps, env.dt)
     width, height = config.size(kind)
     with painter(env, width // columns, height // rows, camera) as paint, replacing(out) as part:
-        clips = play(player, config.seed, columns * rows, int(times[-1]) + 1)
+        live = Live(player, config.seed)
+        paint(live.shown)  # what cannot be drawn is found before all is played
+        clips = play(live, config.seed, columns * rows, int(times[-1]) + 1)
         frames = rich.progress.track(
             draw(paint, env.dt, clips, times, config),
             f"drawing {out.name}",

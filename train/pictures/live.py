@@ -9,6 +9,7 @@ import numpy as np
 
 from awr_mjx.learner import LearnerState
 from envs.advance import Advance, advance, infinities, strong
+from envs.base import BrokenTask
 from train.console.errors import UserError
 from train.engine.player import Player
 from train.engine.streams import stream
@@ -45,7 +46,14 @@ class Live:
     """
 
     def __init__(self, player: Player, seed: int) -> None:
-        """Begins an episode of `player`'s task, whose start state follows from `seed`."""
+        """Begins an episode of `player`'s task, whose start state follows from `seed`.
+
+        Raises:
+          UserError: if the task does not say what there is to see.
+          BrokenTask: if what it says are not the positions of its MuJoCo model.
+        """
+        if not hasattr(player.env, "positions"):
+            raise UserError(f"task {player.config.env!r} cannot be shown: it has no positions(state)")
         self._player, self.sampled = player, False
         # All arrays are put there by name: JAX compiles anew for those that only happen to be there.
         self._device = jax.devices()[0]
@@ -66,6 +74,11 @@ class Live:
         self._step, self._reset = jax.jit(step), jax.jit(lambda key: strong(env.reset(key)))
         self._push = jax.jit(env.pushed) if self.can_be_pushed else None  # type: ignore[attr-defined]
         self.reset(seed)
+        found, model = self.shown.pose.shape, getattr(env, "mj_model", None)
+        if model is not None and not hasattr(env, "picture") and found != (model.nq,):
+            raise BrokenTask(
+                f"broken task: positions gives {list(found)} numbers, and the model has {model.nq} in qpos"
+            )
 
     @property
     def can_be_pushed(self) -> bool:

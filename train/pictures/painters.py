@@ -4,13 +4,14 @@ import contextlib
 import os
 import pathlib
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
-from envs.base import Env
+from envs.base import BrokenTask, Env
 from train.console.errors import UserError
 from train.engine.jax_setup import start_jax
 from train.engine.player import Player, load_policy
@@ -99,15 +100,30 @@ def find_camera(env: Env, name: str | None) -> str | int:
     return name if name in known else -1
 
 
+def _own_picture(env: Any, shown: Shown, width: int, height: int) -> np.ndarray:
+    """What the task draws itself."""
+    try:
+        image = np.asarray(env.picture(shown.pose, shown.action, width, height))
+    except Exception as error:  # of whatever kind somebody else's code raises
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        words = f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+        raise BrokenTask(f"broken task: picture raises {words}") from error
+    if image.dtype != np.uint8 or image.shape != (height, width, 3):
+        given = f"{image.dtype}{list(image.shape)}"
+        raise BrokenTask(f"broken task: picture gives {given}, not uint8{[height, width, 3]} (height, width, colours)")
+    return image
+
+
 @contextlib.contextmanager
 def painter(env: Env, width: int, height: int, camera: str | int) -> Iterator[Callable[[Shown], np.ndarray]]:
     """Gives a function that draws a moment as an image, uint8 [height, width, 3].
 
     Raises:
       UserError: if nothing can be rendered on this computer.
+      BrokenTask: from that function, if the task's own picture is none.
     """
     if hasattr(env, "picture"):
-        yield lambda shown: env.picture(shown.pose, shown.action, width, height)
+        yield lambda shown: _own_picture(env, shown, width, height)
         return
     import mujoco
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from awr_mjx import normalizer
+from envs.packages import install
 from envs.physics import names
 from train.console.errors import UserError
 from train.console.files import write_json
@@ -102,7 +103,7 @@ def write_onnx(player: Player, path: pathlib.Path) -> None:
       UserError: if the package onnx is not there.
     """
     if importlib.util.find_spec("onnx") is None or importlib.util.find_spec("onnxruntime") is None:
-        raise UserError("onnx and onnxruntime are not installed: pip install 'awr_mjx[onnx]'")
+        raise UserError(f"onnx and onnxruntime are not installed: {install('onnx')}")
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 

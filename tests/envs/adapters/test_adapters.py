@@ -113,7 +113,7 @@ def test_a_missing_package_names_its_extra(name: str, package: str) -> None:
         f"except registry.UnknownTask as error: print(error)"
     )
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert f"pip install 'awr_mjx[{name.split('/', maxsplit=1)[0]}]'" in out and out.count("\n") == 1
+    assert f"pip install -e '.[{name.split('/', maxsplit=1)[0]}]' in the clone" in out and out.count("\n") == 1
 
 
 @pytest.mark.skipif(importlib.util.find_spec("brax") is None, reason="Brax is not installed")

@@ -1,120 +1,47 @@
-"""Campaigns of trainings: what is finished stays, what is stopped goes on, and what the curves say."""
+"""Benchmarks of trainings: what they refuse, what the curves say, and what they leave."""
 
-import dataclasses
 import importlib
 import json
-import os
 import pathlib
-import signal
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from tests.trained import wait_for
 from train.benchmarks import ablations, campaign, peers, plots, results, train
-from train.benchmarks.campaign import Job
-from train.console import files
 from train.console.errors import UserError
-from train.engine import config as settings
-from train.engine.command_line import parse
 
 SECONDS = {f"{name}_seconds": 60.0 for name in train.SECONDS}
 TRAINED = {"mode_return": 7.0, "env_steps": 1000.0, "gradient_steps": 100.0, **SECONDS}
-# A stand-in for a training: it counts its starts in a file beside its folder, and writes a curve.
-TRAINER = """
-import json, pathlib, sys
-import train.console.files
-run = pathlib.Path(sys.argv[sys.argv.index("--run_dir") + 1])
-starts = run.with_name(run.name + ".starts")
-starts.write_text(starts.read_text() + "x" if starts.exists() else "x")
-if "--fail" in sys.argv:
-    sys.exit("error: it cannot be done")
-run.mkdir()
-lines = [{"env_steps": 10, "reward": 1.0}, {"env_steps": 20, "mode_return": 5.0, "train_seconds": 60.0}]
-(run / "metrics.jsonl").write_text("".join(json.dumps(line) + chr(10) for line in lines))
-(run / "summary.json").write_text(json.dumps({"finished": "--half" not in sys.argv}))
-"""
 
 
-@pytest.fixture
-def trainer(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    (tmp_path / "stand_in_trainer.py").write_text(TRAINER)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    return "stand_in_trainer"
+@pytest.mark.parametrize("minutes", ["nan", "inf", "0"])
+@pytest.mark.parametrize("module", [train, peers])
+def test_minutes_must_be_a_number(module: Any, minutes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign, "train", lambda *_: pytest.fail("worked before it looked"))
+    with pytest.raises(UserError, match="minutes"):
+        module.main(["--env", "ant", "--minutes", minutes])
 
 
-def starts(folder: pathlib.Path, name: str) -> int:
-    return len((folder / f"{name}.starts").read_text())
+def test_results_are_written_before_they_are_shown(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign, "train", lambda *_: None)
+    monkeypatch.setattr(campaign, "curve", lambda _: [TRAINED])
+    for module, args in ((train, ["--phases=false"]), (peers, ["--algorithms", "awr"]), (ablations, [])):
+        out = tmp_path / f"{module.__name__}.json"
 
+        class Shows:
+            def __init__(self, place: pathlib.Path = out, **_: object) -> None:
+                assert place.exists()
 
-def test_what_is_finished_is_not_trained_again(tmp_path: pathlib.Path, trainer: str) -> None:
-    folder = tmp_path / "runs"
-    jobs = [Job("whole", (), trainer), Job("half", ("--half",), trainer)]
-    for _ in range(2):
-        with pytest.raises(UserError, match="half was stopped: give the same command to go on with it"):
-            campaign.train(jobs, folder)
-    assert starts(folder, "whole") == 1
-    assert starts(folder, "half") == 2
-    assert campaign.curve(folder / "whole") == [{"env_steps": 20, "mode_return": 5.0, "train_seconds": 60.0}]
+            def print(self, *_: object) -> None:
+                pass
 
-
-def test_trainings_are_ours_beside_files_called_as_ours(
-    tmp_path: pathlib.Path, trainer: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "train.py").write_text("raise SystemExit('the wrong train')")
-    monkeypatch.chdir(tmp_path / "work")
-    campaign.train([Job("a", (), trainer)], tmp_path / "runs")
-    assert starts(tmp_path / "runs", "a") == 1
-
-
-def test_results_have_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWR_MJX_TASKS", raising=False)
-    monkeypatch.setattr(sys, "argv", ["/x/train/benchmark.py", "train", "--env", "ant"])
-    assert campaign.about()["command"] == "python -m train.benchmark train --env ant"
-    monkeypatch.setattr(sys, "argv", ["/x/bin/awr-mjx", "train", "--env", "ant"])
-    assert campaign.about()["command"] == "awr-mjx benchmark train --env ant"
-
-
-def test_a_failure_ends_the_campaign_with_its_last_line(tmp_path: pathlib.Path, trainer: str) -> None:
-    with pytest.raises(UserError, match=r"^bad failed: error: it cannot be done$"):
-        campaign.train([Job("bad", ("--fail",), trainer), Job("never", (), trainer)], tmp_path / "runs")
-    assert not (tmp_path / "runs" / "never").exists()
-
-
-def test_runs_of_another_command_are_left_alone(tmp_path: pathlib.Path, trainer: str) -> None:
-    folder = tmp_path / "runs"
-    campaign.train([Job("a", (), trainer)], folder)
-    with pytest.raises(UserError, match="is not of this command"):
-        campaign.train([Job("a", ("--more",), trainer)], folder)
-    (folder / "b").mkdir()
-    (folder / "b" / "mine").touch()
-    with pytest.raises(UserError, match="is not of this command"):
-        campaign.train([Job("b", (), trainer)], folder)
-    assert (folder / "b" / "mine").exists()
-
-
-def test_runs_of_other_settings_are_not_mixed_with_new_ones(tmp_path: pathlib.Path) -> None:
-    """A finished run of a variant that has changed since: the same command, but other settings than it has now."""
-    command = ("--env", "cartpole", "--variant", "rwr")
-    job, run = Job("rwr-0", command), tmp_path / "rwr-0"
-    files.write_json(tmp_path / "rwr-0.json", {"module": job.module, "args": list(command)})
-    run.mkdir()
-    files.write_json(run / "summary.json", {"finished": True})
-    (run / "metrics.jsonl").write_text("")
-    now = settings.to_dict(dataclasses.replace(parse(list(command)).config, devices=2))  # of another machine
-    files.write_json(run / "config.json", {"settings": now})
-    campaign.train([job], tmp_path)
-    now["awr"] |= {"lam": 1.0, "buffer_blocks": 1, "rollout_steps": 32, "value_updates": 20}
-    for name in ("returns", "episodes"):  # as it was when these did not exist
-        del now["awr"][name]
-    files.write_json(run / "config.json", {"settings": now})
-    with pytest.raises(UserError, match=r"rwr-0 has other settings \(.*returns td_lambda -> monte_carlo.*move it"):
-        campaign.train([job], tmp_path)
+        monkeypatch.setattr(module, "Console", Shows)
+        assert module.main(["--env", "hopper", "--out", str(out), *args]) == 0
 
 
 def points(*pairs: tuple[float, float]) -> list[campaign.Point]:
@@ -240,47 +167,3 @@ def test_what_cannot_be_written_is_refused_before_the_work(name: str, monkeypatc
     module = importlib.import_module(f"train.benchmarks.{name}")
     with pytest.raises(UserError, match=r"cannot write /no/such/folder/x\.json.*--out"):
         module.main(["--out", "/no/such/folder/x.json"])
-
-
-# A training that needs a second to save what it has, once it is asked to stop; and a campaign of two of them.
-SAVES = """
-import pathlib, sys, time
-from train.engine.signals import Stop
-stop = Stop(careful=True)
-run = pathlib.Path(sys.argv[sys.argv.index("--run_dir") + 1])
-run.mkdir()
-while not stop.asked:
-    time.sleep(0.02)
-time.sleep(1.5)
-(run / "saved").touch()
-"""
-CAMPAIGN = """
-import pathlib, sys
-from train.benchmarks import campaign
-from train.console.errors import run_program
-jobs = [campaign.Job(name, (), "saves") for name in ("a", "b")]
-run_program(lambda: campaign.train(jobs, pathlib.Path(sys.argv[1]), at_once=min(2, campaign.jax_setup.cores())) or 0)
-"""
-
-
-@pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_lets_every_training_save(tmp_path: pathlib.Path, times: int) -> None:
-    """A terminal sends it to the whole group of processes; `timeout` and others send SIGTERM twice."""
-    (tmp_path / "saves.py").write_text(SAVES)
-    path = os.pathsep.join([str(tmp_path), str(pathlib.Path(__file__).parents[3])])
-    command = [sys.executable, "-c", CAMPAIGN, str(tmp_path / "runs")]
-    process = subprocess.Popen(
-        command, env=os.environ | {"PYTHONPATH": path}, start_new_session=True, stderr=subprocess.PIPE, text=True
-    )
-    runs = [tmp_path / "runs" / name for name in "ab"[: min(2, campaign.jax_setup.cores())]]
-    wait_for(lambda: all(run.exists() for run in runs))
-    for _ in range(times):
-        os.killpg(process.pid, signal.SIGINT if times == 1 else signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert all((run / "saved").exists() for run in runs)
-
-
-def test_a_line_that_a_full_disk_has_cut_off_is_left_out(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "metrics.jsonl").write_text('{"env_steps": 1, "mode_return": 2.0}\n{"env_steps": 2, "mo\n')
-    assert campaign.curve(tmp_path) == [{"env_steps": 1, "mode_return": 2.0}]

@@ -177,7 +177,7 @@ def test_bad_input_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: pathli
 def test_without_brax_one_line_says_what_to_install(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "brax.envs", None)
     monkeypatch.setattr(sys, "argv", ["program", "--run_dir", str(tmp_path / "run")])
-    with pytest.raises(UserError, match=r"pip install 'awr_mjx\[brax\]'"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[brax\]' in the clone"):
         brax_trainers.main()
 
 

@@ -1,10 +1,15 @@
-"""Command lines: switches."""
+"""Command lines: switches, empty values, names that are not UTF-8."""
 
 import dataclasses
+import os
+import pathlib
+import sys
+from typing import Any
 
 import pytest
 
-from tests.trained import pendulum_run, python, refusal  # noqa: F401
+from tests.runs import everything, here, refused
+from train import commands, evaluate, main, report
 from train.console import cli
 from train.engine.config import TrainConfig
 
@@ -34,3 +39,43 @@ def test_a_switch_needs_no_value(args: list[str]) -> None:
 def test_only_switches_need_no_value() -> None:
     with pytest.raises(ValueError, match="count"):
         cli.parse(Settings, ["--count", "--fast"], prog="program", description="")
+
+
+@pytest.mark.parametrize(
+    ("program", "args", "option"),
+    [
+        (main, ["--resume", ""], "--resume"),
+        (main, ["--env", "cartpole", "--resume="], "--resume"),
+        (main, ["--env", "", "--num_envs", "4"], "--env"),
+        (evaluate, ["--run="], "--run"),
+        (evaluate, ["--run", "run", "--out", ""], "--out"),
+        (report, ["run", ""], "an argument"),
+        (commands, ["evaluate", "--run", ""], "--run"),
+        (evaluate, ["--run", "run", "--tasks="], "--tasks"),
+        (evaluate, ["--run", "run", "--tasks", ""], "--tasks"),
+    ],
+)
+def test_an_empty_value_is_refused(
+    program: Any, args: list[str], option: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of a variable of the shell which is not set; --resume "" would take the working directory for the run."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "metrics.jsonl").write_text("mine")
+    (tmp_path / "summary.json").write_text("mine")
+    before = everything(tmp_path)
+    refused(here(program.main, *args), option, "--tasks mine.py" if option == "--tasks" else "is empty: write a value")
+    assert everything(tmp_path) == before
+
+
+def test_names_that_are_not_utf_8_are_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing() -> int:
+        return 0
+
+    assert here(nothing, "--run", "cpü").returncode == 0
+    refused(here(nothing, "--run_dir", os.fsdecode(b"cp\xfc")), r"'cp\udcfc' is not UTF-8")
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "ascii")
+    assert here(nothing, "--run", "cp").returncode == 0
+    refused(here(nothing, "--run", os.fsdecode("cpü".encode())), "set PYTHONUTF8=1, or a UTF-8 locale")
+    (tmp_path / "ü").mkdir()
+    monkeypatch.chdir(tmp_path / "ü")
+    refused(here(nothing, "--run", "cp"), "PYTHONUTF8=1")

@@ -44,7 +44,7 @@ def test_without_the_package_one_line_says_what_to_install(
     found = config.importlib.util.find_spec
     monkeypatch.setattr(config.importlib.util, "find_spec", lambda name: None if name == "wandb" else found(name))
     words = refusal(monkeypatch, main, *SMALL, "--run_dir", tmp_path / "run")
-    assert "pip install 'awr_mjx[wandb]'" in words
+    assert "pip install -e '.[wandb]' in the clone" in words
     assert not (tmp_path / "run").exists()
 
 

@@ -1,7 +1,10 @@
 """What of an episode a movie shows: which steps, at which times, in which size."""
 
+import dataclasses
 import pathlib
 from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +14,14 @@ from flax import struct
 
 from awr_mjx.config import AwrConfig
 from awr_mjx.learner import Learner
-from envs.base import State
+from envs.base import BrokenTask, State
 from tests.trained import SETTINGS
+from train.console.errors import UserError
 from train.engine.config import TrainConfig
 from train.engine.player import Player
 from train.engine.streams import stream
 from train.pictures import film
+from train.pictures.live import Live
 
 
 def test_odd_sizes_are_good_enough_for_images() -> None:
@@ -98,10 +103,7 @@ class Steps:
 def test_play_goes_on_after_an_episode(
     env: Steps, counted: list[int], episodes: list[tuple[float, int]], over: bool
 ) -> None:
-    config = TrainConfig(env="steps", awr=AwrConfig(**SETTINGS))
-    learner = Learner(config.awr, 2, 1, discrete=False)
-    player = Player(config, env, learner, jax.jit(learner.init)(jax.random.key(0)), 0)
-    clips = film.play(player, seed=3, count=2, steps=10)
+    clips = film.play(Live(player_of(env), 3), seed=3, count=2, steps=10)
     for i, clip in enumerate(clips):  # each environment has a seed of its own
         poses = np.stack([shown.pose for shown in clip])
         np.testing.assert_array_equal(poses[:, 1], counted)
@@ -112,3 +114,70 @@ def test_play_goes_on_after_an_episode(
         np.testing.assert_array_equal(
             poses[:, 0], np.take(np.asarray(births, np.float32), np.cumsum(np.equal(counted, 0)) - 1)
         )
+
+
+def player_of(env: Any) -> Player:
+    config = TrainConfig(env="steps", awr=AwrConfig(**SETTINGS))
+    learner = Learner(config.awr, 2, 1, discrete=False)
+    return Player(config, env, learner, jax.jit(learner.init)(jax.random.key(0)), 0)
+
+
+class Drawn(Steps):
+    """A task that draws itself, as `image` or not at all."""
+
+    def __init__(self, image: Any, dt: float = 0.1) -> None:
+        super().__init__(last=3)
+        self.image, self.dt = image, dt
+
+    def picture(self, positions: np.ndarray, action: np.ndarray, width: int, height: int) -> Any:
+        return np.zeros(self.image[0], self.image[1])
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (((32, 64, 3), np.float64), r"picture gives float64\[32, 64, 3\], not uint8\[32, 64, 3\]"),
+        (((16, 64, 3), np.uint8), r"picture gives uint8\[16, 64, 3\], not uint8\[32, 64, 3\]"),
+        (((32, 64), np.uint8), r"picture gives uint8\[32, 64\]"),
+        ((), r"picture raises IndexError: tuple index out of range \(.*test_film.py:\d+\)"),
+    ],
+)
+def test_a_picture_that_is_none_is_found_before_anything_is_played(
+    image: Any, words: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(film, "play", lambda *_: pytest.fail("played before it looked"))
+    config = film.RenderConfig(tmp_path, width=64, height=32)
+    with pytest.raises(BrokenTask, match=f"broken task: {words}"):
+        film.render(player_of(Drawn(image)), config, tmp_path / "a.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_task_without_positions_cannot_be_shown(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(Steps, "positions")
+    with pytest.raises(UserError, match=r"'steps' cannot be shown: it has no positions\(state\)"):
+        film.render(player_of(Drawn(((480, 640, 3), np.uint8))), film.RenderConfig(tmp_path), tmp_path / "a.mp4")
+
+
+def test_positions_of_another_model_are_found() -> None:
+    env = Steps(last=3)
+    env.mj_model = SimpleNamespace(nq=7)  # type: ignore[attr-defined]
+    with pytest.raises(BrokenTask, match=r"positions gives \[2\] numbers, and the model has 7 in qpos"):
+        Live(player_of(env), 0)
+
+
+def test_a_task_of_long_steps_needs_as_long_a_movie(tmp_path: pathlib.Path) -> None:
+    slow, config = (
+        player_of(Drawn(((32, 64, 3), np.uint8), dt=3600.0)),
+        film.RenderConfig(tmp_path, width=64, height=32),
+    )
+    with pytest.raises(
+        UserError, match="a control step of this task lasts 3600 s, longer than --seconds 10: give 3600"
+    ):
+        film.render(slow, config, tmp_path / "a.gif")
+    with pytest.raises(UserError, match="too slow for a movie"):
+        film.render(player_of(Drawn((), dt=7200.0)), config, tmp_path / "a.gif")
+    long = dataclasses.replace(config, seconds=3600.0)
+    clips, count, fps = film.render(slow, long, tmp_path / "a.png")
+    assert (len(clips[0]), count) == (2, 8)
+    assert fps == Fraction(1, 1001)
+    assert film.shown_steps(long, ".mp4", fps, 3600.0).tolist() == [0, 0, 0, 0]
