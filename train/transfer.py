@@ -20,7 +20,7 @@ from train.console.files import check_writable, write_json
 from train.engine.evaluation import Evaluator
 from train.engine.jax_setup import start_jax
 from train.engine.player import Player, load_policy
-from train.engine.streams import stream
+from train.engine.streams import check_seed, stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +84,7 @@ def main() -> int:
     )
     if config.episodes <= 0:
         raise UserError(f"episodes must be a positive number, not {config.episodes}")
+    check_seed(config.seed)
     start_jax()
     player = load_policy(config.run, config.step)
     out = config.out or config.run / "transfer.json"
@@ -91,7 +92,8 @@ def main() -> int:
     there, lengths = play_in_gymnasium(player, config.episodes, config.seed)
     evaluator = Evaluator(player.env, player.learner, config.episodes)
     key = stream(config.seed, "evaluate")
-    here = evaluator(player.learned.policy, player.learned.normalizer, key).returns
+    found = evaluator(player.learned.policy, player.learned.normalizer, key)
+    here = found.returns
     ratio = float(there.mean() / here.mean()) if here.mean() > 0 else None  # no share of nothing, or of a loss
     twin = player.env.gymnasium.name  # type: ignore[attr-defined]
     result = {"env": player.config.env, "env_steps": player.env_steps, "gymnasium": twin, "ratio": ratio}
@@ -100,6 +102,8 @@ def main() -> int:
     steps = f"{config.episodes} episodes of {lengths.mean():.0f} steps"
     print(f"{twin}: {there.mean():.1f} ± {there.std():.1f} over {steps} on average")
     print(f"{player.config.env}: {here.mean():.1f} ± {here.std():.1f}")
+    if trouble := found.trouble():
+        print(f"{player.config.env}: {trouble}")
     print("kept: -" if ratio is None else f"kept: {ratio:.1%}")
     return 0
 
