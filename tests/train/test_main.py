@@ -202,7 +202,7 @@ def test_evaluate_prints_and_writes(finished: pathlib.Path, tmp_path: pathlib.Pa
     [
         (["--run", "nowhere"], ["nowhere", "not a run"]),
         (["--episodes", "3"], ["run"]),
-        (["--run", "{run}", "--episodes", "0"], ["episodes", "positive"]),
+        (["--run", "{run}", "--episodes", "0"], ["episodes", "from 1"]),
         (["--run", "{run}", "--step", "7"], ["no checkpoint 7"]),
         (["--run", "{run}", "--out", "/no/such/folder/x.json"], ["cannot write"]),
     ],
