@@ -10,7 +10,7 @@ from collections.abc import Callable
 from envs import own_tasks
 from envs.base import BrokenTask, UnknownTask
 from train.console.commands import TASKS
-from train.console.unfailing import Unfailing
+from train.console.unfailing import PLAIN, Unfailing
 
 
 class UserError(ValueError):
@@ -32,7 +32,7 @@ def run_program(main: Callable[[], int]) -> None:
     _open_all()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):  # none, or one that is closed
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # an encoding may not know "±"
+            stream.reconfigure(errors=PLAIN)  # type: ignore[union-attr]
     try:
         _refuse_names()
         _take_tasks()

@@ -1,11 +1,22 @@
 """Streams that cannot end a program, or hold it up, whatever has become of the terminal or the pipe behind them."""
 
+import codecs
 import contextlib
 import os
 import select
 from typing import TextIO
 
 WAIT = 0.2  # s; for a reader that is behind
+PLAIN = "awr_mjx.plain"  # how an encoding is to take characters that it does not have
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end]
+    return "".join("+-" if character == "±" else "?" for character in text), error.end
+
+
+codecs.register_error(PLAIN, _plain)
 
 
 class Unfailing:
@@ -25,8 +36,7 @@ class Unfailing:
             try:
                 self._stream.write(text)
             except UnicodeEncodeError:
-                plain = text.replace("±", "+-").encode(self.encoding, "replace")
-                self.write(plain.decode(self.encoding))
+                self.write(text.encode(self.encoding, PLAIN).decode(self.encoding))
             except (OSError, ValueError):
                 pass
         return len(text)

@@ -69,7 +69,7 @@ def made(run: pathlib.Path | None, config: TrainConfig) -> Iterator[pathlib.Path
             break
     with lock.held(one):
         try:
-            files.write_json(one / "config.json", {"settings": settings.to_dict(config), "about": _about()})
+            _write(one, config, _about())
             yield one
         except UserError:
             if not folder(one).exists():
@@ -121,7 +121,7 @@ def remake(run: pathlib.Path, config: TrainConfig) -> str | None:
     """Makes the folder of a run under way once more, after somebody has moved or removed it; returns what is wrong."""
     try:
         run.mkdir(parents=True, exist_ok=True)
-        files.write_json(run / "config.json", {"settings": settings.to_dict(config), "about": _about()})
+        _write(run, config, _about())
     except (OSError, UserError) as error:
         return f"it cannot be made anew ({error})"
     return None
@@ -152,7 +152,7 @@ def note_resume(run: pathlib.Path, config: TrainConfig, done: int) -> None:
     """
     about, resumed = _was(run)
     about["resumed"] = [*resumed, {"env_steps": done, **_about()}]
-    files.write_json(run / "config.json", {"settings": settings.to_dict(config), "about": about})
+    _write(run, config, about)
     (run / "summary.json").unlink(missing_ok=True)
 
 
@@ -170,6 +170,10 @@ def not_as_before(run: pathlib.Path, done: int) -> list[str]:
     if done and not metrics_log.newest(run, done):
         found.append(f"there are no metrics up to {done:,} env steps: minutes are counted from 0 again")
     return found
+
+
+def _write(run: pathlib.Path, config: TrainConfig, about: dict[str, Any]) -> None:
+    files.write_json(run / "config.json", {"settings": settings.to_dict(config), "about": about})
 
 
 def _was(run: pathlib.Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -125,6 +125,15 @@ def test_what_ends_a_program_is_one_line_and_a_status(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == "error: a b\nerror: c\ninterrupted\n"
 
 
+def test_an_encoding_that_lacks_a_character_gets_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In every program, whether or not it writes through `Unfailing`."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    with pytest.raises(SystemExit):
+        run_program(lambda: (Unfailing(sys.stdout).write("1 ± 2 é\n") and print("3 ± 4")) or 0)
+    assert written.getvalue() == b"1 +- 2 ?\n3 +- 4\n"
+
+
 def test_an_output_that_cannot_be_written_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
