@@ -8,6 +8,7 @@ import pytest
 
 from tests.trained import pendulum_run, python, refusal  # noqa: F401
 from train import transfer
+from train.engine.evaluation import Episodes
 
 
 def test_transfer_plays_the_same_policy_there_and_here(pendulum_run: pathlib.Path, tmp_path: pathlib.Path) -> None:  # noqa: F811
@@ -25,8 +26,10 @@ def test_transfer_plays_the_same_policy_there_and_here(pendulum_run: pathlib.Pat
     assert "kept: " in result.stdout
 
 
-class _Seen:
-    returns = np.array([-2.0, 1.0])
+def _episodes(*returns: float) -> Episodes:
+    """One step each; the last was ended by breaking the task."""
+    count = len(returns)
+    return Episodes(np.array(returns, np.float32), np.ones(count, np.int32), np.arange(count) == count - 1, {})
 
 
 def test_what_was_played_is_written_before_it_is_said(
@@ -36,7 +39,7 @@ def test_what_was_played_is_written_before_it_is_said(
 ) -> None:
     out = tmp_path / "transfer.json"
     monkeypatch.setattr(transfer, "play_in_gymnasium", lambda *_: (np.ones(2), np.ones(2)))
-    monkeypatch.setattr(transfer, "Evaluator", lambda *_: lambda *_: _Seen())
+    monkeypatch.setattr(transfer, "Evaluator", lambda *_: lambda *_: _episodes(-2.0, 1.0))
     said: list[str] = []
 
     def say(line: str) -> None:
@@ -46,6 +49,7 @@ def test_what_was_played_is_written_before_it_is_said(
     monkeypatch.setattr("builtins.print", say)
     monkeypatch.setattr("sys.argv", ["program", "--run", str(pendulum_run), "--episodes", "2", "--out", str(out)])
     assert transfer.main() == 0
+    assert "1 of 2 episodes were ended by a step that broke the task" in said[-2]
     assert said[-1] == "kept: -"  # there is no share of a loss
     found = json.loads(out.read_text(), parse_constant=pytest.fail)
     assert found["ratio"] is None and found["returns_gymnasium"] == [1.0, 1.0]
