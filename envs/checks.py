@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.advance import LIMIT, infinities, sound, strong
-from envs.base import BrokenTask, Env
+from envs.base import BrokenTask, Env, Twin
 
 LONGEST = 2**31 - 1  # control steps of an episode are counted in 32 bits
 RESETS = 64  # that are drawn
+OPTIONAL = ("max_envs", "observation_names", "action_names", "gymnasium", "mj_model")
 
 
 def check_task(env: Env) -> None:
@@ -28,6 +29,7 @@ def check_task(env: Env) -> None:
     if missing:
         raise BrokenTask(f"broken task: {type(env).__name__} has no {', '.join(sorted(missing))}")
     _check_values(env)
+    _check_optional(env)
     reset = shapes("reset", env.reset, jax.random.key(0))
     lacking = [name for name in ("obs", "reward", "done", "metrics") if not hasattr(reset, name)]
     if lacking:
@@ -118,6 +120,25 @@ def _check_values(env: Env) -> None:
     if type(env.dt) not in (int, float) or not 0 < env.dt < math.inf:
         needed = "a float above 0 (seconds per control step)"
         raise BrokenTask(f"broken task: dt is {_described(env.dt)}, not {needed}")
+
+
+def _check_optional(env: Env) -> None:
+    """What a task may have besides, read here so that none of it raises, or does not fit, after a training."""
+    there = {name: getattr(env, name) for name in OPTIONAL if _has(env, name)}
+    most = there.get("max_envs")
+    if most is not None and (type(most) is not int or most <= 0):
+        raise BrokenTask(f"broken task: max_envs is {_described(most)}, not an int from 1, or None")
+    for name, size in (("observation_names", env.observation_size), ("action_names", env.action_size)):
+        named = there.get(name)
+        if named is None:
+            continue
+        if not isinstance(named, list | tuple) or not all(isinstance(one, str) for one in named):
+            raise BrokenTask(f"broken task: {name} is {_described(named)}, not a list of {size} names")
+        if len(named) != size:
+            raise BrokenTask(f"broken task: {name} has {len(named)} names, and there are {size} to name")
+    twin = there.get("gymnasium")
+    if not isinstance(twin, Twin | None):
+        raise BrokenTask(f"broken task: gymnasium is {_described(twin)}, not an envs.base.Twin")
 
 
 def _described(value: Any) -> str:

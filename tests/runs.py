@@ -7,7 +7,7 @@ import pathlib
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -33,6 +33,29 @@ def program(*args: object, module: str = "train.main", **more: Any) -> Done:
     """A program in a process of its own."""
     command = [sys.executable, "-m", module, *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **more)
+
+
+@contextlib.contextmanager
+def running(command: Sequence[object], **more: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process that goes on while the test does, and does not outlive it; its stdout and stderr can be read."""
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
+    process = subprocess.Popen([*map(str, command)], text=True, **piped)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def training(*args: object, **more: Any) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+    """`running` train.main."""
+    return running([sys.executable, "-m", "train.main", *args], **more)
+
+
+def begun(run: pathlib.Path) -> bool:
+    """The log has lines."""
+    return (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size > 0
 
 
 def here(main: Callable[[], int], *args: object) -> Done:

@@ -7,12 +7,11 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
 import time
 
 import numpy as np
 
-from tests.runs import PER_ITERATION, SMALL, about, here, restored, same, train
+from tests.runs import PER_ITERATION, SMALL, about, here, restored, same, train, training
 from train.engine import restoring
 from train.main import main
 
@@ -32,18 +31,16 @@ def test_kill_9_loses_at_most_the_work_since_the_last_finished_save(tmp_path: pa
     args = [*SMALL, "--num_steps", str(10**9), "--checkpoint_seconds", "0.05", "--run_dir", str(run)]
     newest, resumes = 0, 0
     for kill in range(KILLS):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "train.main", *args], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        early = kill % 5 == 4  # while it starts, too
-        end = time.monotonic() + 120
-        while not early and max(restoring.steps(run), default=0) <= newest and process.poll() is None:
-            assert time.monotonic() < end, "waited in vain"
-            time.sleep(0.01)
-        time.sleep(float(rng.uniform(0, 4 if early else 0.5)))
-        assert process.poll() is None
-        process.kill()
-        assert process.communicate()[1] == ""
+        with training(*args, stdout=subprocess.DEVNULL) as process:
+            early = kill % 5 == 4  # while it starts, too
+            end = time.monotonic() + 120
+            while not early and max(restoring.steps(run), default=0) <= newest and process.poll() is None:
+                assert time.monotonic() < end, "waited in vain"
+                time.sleep(0.01)
+            time.sleep(float(rng.uniform(0, 4 if early else 0.5)))
+            assert process.poll() is None
+            process.kill()
+            assert process.communicate()[1] == ""
         history = about(run).get("resumed", [])
         if len(history) > resumes:  # it was killed after it had begun to train again
             assert history[-1]["env_steps"] == newest

@@ -1,19 +1,15 @@
 """The training program as its users meet it: bad input, interruption, damage, exact resume."""
 
 import json
-import os
 import pathlib
 import re
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from tests.runs import PER_ITERATION, SMALL, copied, here, program, refused, restored, same, train
+from tests.runs import PER_ITERATION, SMALL, begun, copied, here, program, refused, restored, same, train, training
+from tests.trained import wait_for
 from train import evaluate
 from train.engine import restoring
 from train.engine.command_line import parse
@@ -156,35 +152,16 @@ def test_truncated_checkpoints_everywhere_is_one_line(tmp_path: pathlib.Path) ->
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_says_how_to_go_on(tmp_path: pathlib.Path, number: signal.Signals) -> None:
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "train.main", *SMALL, "--num_steps", "1_000_000_000", "--run_dir", str(run)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size > 0)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    with training(*SMALL, "--num_steps", 1_000_000_000, "--run_dir", run) as process:
+        wait_for(lambda: begun(run))
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert f"--resume {run}" in out
     start, step = restoring.steps(run)
     assert start == 0
     last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
     assert step == last["env_steps"]
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
-def test_a_full_disk_does_not_stop_training(tmp_path: pathlib.Path) -> None:
-    """A limit on file sizes stands in for a full disk: every write past 20 KiB fails, as a save of the ring does."""
-    args = [*SMALL, "--num_envs", 512, "--num_steps", 4 * 512 * 8, "--num_evals", 2, "--run_dir", tmp_path / "run"]
-    environment = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}
-    command = ["bash", "-c", 'ulimit -f 20; exec "$@"', "bash", sys.executable, "-m", "train.main", *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
-    assert done.stdout.count("a checkpoint could not be saved") >= 2, done.stdout + done.stderr
-    assert f"{4 * 512 * 8:,} env steps: mode return" in done.stdout
-    assert "Traceback" not in done.stderr
 
 
 def test_evaluate_prints_and_writes(finished: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from typing import Any
 import jax
 import pytest
 
-from tests.runs import PER_ITERATION, SMALL, about, copied, everything, here, refused, restored, same, train
+from tests.runs import PER_ITERATION, SMALL, about, copied, everything, here, refused, restored, running, same, train
 from train import evaluate
 from train.engine import checkpoint_format, metrics_log, restoring, run_folder
 from train.main import main
@@ -47,9 +46,8 @@ HOLD += "with held(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n 
 
 def test_a_second_process_is_refused_and_touches_nothing(finished: pathlib.Path, tmp_path: pathlib.Path) -> None:
     run = copied(finished, tmp_path / "run")
-    first = subprocess.Popen([sys.executable, "-c", HOLD, str(run)], stdout=subprocess.PIPE, text=True)
-    assert first.stdout
-    try:
+    with running([sys.executable, "-c", HOLD, run]) as first:
+        assert first.stdout
         assert first.stdout.readline() == "held\n"
         before = everything(run)
         more = ["--num_steps", 9 * PER_ITERATION]
@@ -57,9 +55,6 @@ def test_a_second_process_is_refused_and_touches_nothing(finished: pathlib.Path,
         refused(here(main, "--resume", run, *more), *words)
         assert everything(run) == before
         assert here(evaluate.main, "--run", run, "--episodes", 2).returncode == 0  # who only reads needs no lock
-    finally:
-        first.kill()
-        first.communicate()
     assert here(main, "--resume", run, *more).returncode == 0  # what a killed process leaves is in nobody's way
 
 

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from train.console import files
+from train.console.commands import command
 from train.console.errors import Failed, UserError
 from train.console.screen import Screen, number
 from train.engine import checkpointing, closing, epoch_metrics, restoring, run_folder
@@ -87,6 +88,16 @@ class Training:
         Raises:
           Failed: if there is no use in going on, with the newest sound checkpoint and what to do.
         """
+        try:
+            return self._train(state)
+        except jax.errors.JaxRuntimeError as error:  # a task's host callback that raises, or the device itself
+            self.saves.wait()
+            first, *more = str(error).strip().splitlines() or ["the device says no more"]
+            why = ": ".join([first.strip().rstrip(":"), *(line.strip() for line in more[-1:])])
+            go_on = command("main", "--resume", str(self.run))
+            raise Failed(f"training broke off: {why} (go on from the newest checkpoint: {go_on})") from error
+
+    def _train(self, state: TrainState) -> int:
         config = self.config
         self.quarantined = int(state.counts.quarantined)
         saved_at = self.steps

@@ -4,11 +4,11 @@ import dataclasses
 import os
 import pathlib
 import signal
-import subprocess
 import sys
 
 import pytest
 
+from tests.runs import running
 from tests.trained import wait_for
 from train.benchmarks import campaign, train
 from train.benchmarks.campaign import Job
@@ -150,14 +150,12 @@ def test_ctrl_c_lets_every_training_save(tmp_path: pathlib.Path, times: int) -> 
     (tmp_path / "saves.py").write_text(SAVES)
     path = os.pathsep.join([str(tmp_path), str(pathlib.Path(__file__).parents[3])])
     command = [sys.executable, "-c", CAMPAIGN, str(tmp_path / "runs")]
-    process = subprocess.Popen(
-        command, env=os.environ | {"PYTHONPATH": path}, start_new_session=True, stderr=subprocess.PIPE, text=True
-    )
     runs = [tmp_path / "runs" / name for name in "ab"[: min(2, campaign.jax_setup.cores())]]
-    wait_for(lambda: all(run.exists() for run in runs))
-    for _ in range(times):
-        os.killpg(process.pid, signal.SIGINT if times == 1 else signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    with running(command, env=os.environ | {"PYTHONPATH": path}, start_new_session=True) as process:
+        wait_for(lambda: all(run.exists() for run in runs))
+        for _ in range(times):
+            os.killpg(process.pid, signal.SIGINT if times == 1 else signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert all((run / "saved").exists() for run in runs)
 

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from tests.runs import running
 from tests.trained import wait_for
 from train.engine.signals import Stop
 
@@ -55,9 +56,7 @@ while True:
 def test_a_program_that_has_nothing_to_lose_or_is_asked_twice_ends_at_once(careful: bool) -> None:
     root = str(pathlib.Path(__file__).parents[3])
     command = [sys.executable, "-c", BUSY, "careful" * careful]
-    with subprocess.Popen(
-        command, env=os.environ | {"PYTHONPATH": root}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with running(command, env=os.environ | {"PYTHONPATH": root}) as process:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)

@@ -15,6 +15,7 @@ import pytest
 
 from envs import registry
 from tests import runs
+from tests.runs import begun, running, training
 from tests.tasks import Broken
 from tests.trained import ended, wait_for
 from train import main
@@ -34,11 +35,6 @@ from train.main import main
 registry.register("endless", lambda: Chain(4, "never", episode_length=2_000_000_000))
 run_program(main)
 """
-
-
-def start(*args: object, program: tuple[str, ...] = ("-m", "train.main"), **more: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, *program, *map(str, args)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
 
 
 def logged(run: pathlib.Path) -> list[dict[str, float]]:
@@ -117,15 +113,16 @@ def test_a_task_that_breaks_in_every_step_stops_the_run(
 
 
 def test_a_full_disk_never_stops_training(tmp_path: pathlib.Path) -> None:
-    """Every write past 20 KiB fails, for 400 iterations: the log, TensorBoard's and the checkpoints'."""
-    run = tmp_path / "run"
+    """Every write past 20 KiB fails, for 100 iterations: the log, TensorBoard's and the checkpoints' with the ring."""
+    run, steps = tmp_path / "run", 100 * 512 * 8
     command = ["bash", "-c", 'ulimit -f 20; exec "$@"', "bash", sys.executable, "-m", "train.main", *SMALL]
-    command += ["--num_steps", str(400 * PER_ITERATION), "--run_dir", str(run)]
+    command += ["--num_envs", "512", "--num_evals", "2", "--num_steps", str(steps), "--run_dir", str(run)]
     env = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}  # or half a program is there for all others to find
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=env)
     assert "Traceback" not in done.stderr
     words = done.stdout + done.stderr
-    assert f"{400 * PER_ITERATION:,} env steps: mode return" in words
+    assert f"{steps:,} env steps: mode return" in words
+    assert words.count("a checkpoint could not be saved") >= 2
     for what in ("metrics.jsonl", "TensorBoard"):
         (line,) = [line for line in words.splitlines() if what in line]
         assert line.startswith("warning: "), line
@@ -136,62 +133,59 @@ def test_a_reader_that_goes_away_does_not_stop_training(tmp_path: pathlib.Path) 
     """As in `train.main ... | head -1`, and with nobody to read the warnings either."""
     run = tmp_path / "run"
     args = ["--num_evals", 4, "--num_steps", 8 * PER_ITERATION, "--run_dir", run]
-    process = start(*SMALL, *args, env=os.environ | {"PYTHONIOENCODING": "ascii"})
-    assert process.stdout
-    assert process.stderr
-    assert "cartpole" in process.stdout.readline()
-    process.stdout.close()
-    process.stderr.close()
-    assert process.wait(240) == 0
-    assert summary(run)["finished"] is True
-    assert restoring.steps(run)[-1] == 8 * PER_ITERATION
+    with training(*SMALL, *args, env=os.environ | {"PYTHONIOENCODING": "ascii"}) as process:
+        assert process.stdout
+        assert process.stderr
+        assert "cartpole" in process.stdout.readline()
+        process.stdout.close()
+        process.stderr.close()
+        assert process.wait(240) == 0
+        assert summary(run)["finished"] is True
+        assert restoring.steps(run)[-1] == 8 * PER_ITERATION
 
 
 def test_a_closed_terminal_saves_and_stops(tmp_path: pathlib.Path) -> None:
     run = tmp_path / "run"
-    process = start(*SMALL, "--num_steps", 1_000_000_000, "--run_dir", run)
-    wait_for(lambda: (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size > 0)
-    process.send_signal(signal.SIGHUP)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    assert "stopped by SIGHUP" in out
-    assert restoring.steps(run) == [0, logged(run)[-1]["env_steps"]]
+    with training(*SMALL, "--num_steps", 1_000_000_000, "--run_dir", run) as process:
+        wait_for(lambda: begun(run))
+        process.send_signal(signal.SIGHUP)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert "stopped by SIGHUP" in out
+        assert restoring.steps(run) == [0, logged(run)[-1]["env_steps"]]
 
 
 def test_a_signal_while_compiling_ends_at_once(tmp_path: pathlib.Path) -> None:
     run = tmp_path / "run"
-    environment = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}
-    process = start("--env", "hopper", "--num_envs", 64, "--batch_size", 64, "--run_dir", run, env=environment)
-    assert process.stdout
-    while not process.stdout.readline().startswith("memory: "):
-        pass
-    time.sleep(2)
-    begun = time.monotonic()
-    process.terminate()
-    out, err = process.communicate(timeout=60)
-    assert time.monotonic() - begun < 3
-    assert process.returncode == 128 + signal.SIGTERM
-    assert (out + err).strip().splitlines()[-1] == "stopped by SIGTERM before anything was trained: nothing is lost"
-    assert not restoring.steps(run)
+    args = ["--env", "hopper", "--num_envs", 64, "--batch_size", 64, "--run_dir", run]
+    with training(*args, env=os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}) as process:
+        assert process.stdout
+        while not (line := process.stdout.readline()).startswith("memory: "):
+            assert line
+        time.sleep(2)
+        asked = time.monotonic()
+        process.terminate()
+        out, err = process.communicate(timeout=60)
+        assert time.monotonic() - asked < 3
+        assert process.returncode == 128 + signal.SIGTERM
+        assert (out + err).strip().splitlines()[-1] == "stopped by SIGTERM before anything was trained: nothing is lost"
+        assert not restoring.steps(run)
 
 
 def test_a_signal_while_evaluating_saves_at_once(tmp_path: pathlib.Path) -> None:
     run = tmp_path / "run"
     root = str(pathlib.Path(__file__).parents[3])
     args = [*SMALL, "--env", "endless", "--num_steps", PER_ITERATION, "--run_dir", run]
-    process = start(*args, program=("-c", ENDLESS), env=os.environ | {"PYTHONPATH": root})
-    wait_for(lambda: (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size > 0)
-    time.sleep(5)
-    begun = time.monotonic()
-    process.terminate()
-    try:
+    with running([sys.executable, "-c", ENDLESS, *args], env=os.environ | {"PYTHONPATH": root}) as process:
+        wait_for(lambda: begun(run))
+        time.sleep(5)
+        asked = time.monotonic()
+        process.terminate()
         out, err = process.communicate(timeout=20)
-    finally:
-        process.kill()
-    assert time.monotonic() - begun < 10
-    assert process.returncode == 0, err
-    assert len([line for line in out.splitlines() if "stopped by SIGTERM" in line]) == 1
-    assert restoring.steps(run) == [0, PER_ITERATION]
+        assert time.monotonic() - asked < 10
+        assert process.returncode == 0, err
+        assert len([line for line in out.splitlines() if "stopped by SIGTERM" in line]) == 1
+        assert restoring.steps(run) == [0, PER_ITERATION]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -204,31 +198,28 @@ def test_a_reader_that_does_not_read_holds_nothing_up(tmp_path: pathlib.Path, nu
         while True:
             os.write(writer, b"." * 4096)
     os.set_blocking(writer, True)
-    command = [sys.executable, "-m", "train.main", *SMALL, "--num_steps", "1_000_000_000", "--run_dir", str(run)]
-    process = subprocess.Popen(command, stdout=writer, stderr=writer)
-    try:
-        wait_for(lambda: (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size > 0)
+    args = [*SMALL, "--num_steps", 1_000_000_000, "--run_dir", run]
+    with training(*args, stdout=writer, stderr=writer) as process:
+        wait_for(lambda: begun(run))
         process.send_signal(number)
         assert process.wait(60) == 0
-    finally:
-        process.kill()
-        os.close(reader)
-        os.close(writer)
+    os.close(reader)
+    os.close(writer)
     assert restoring.steps(run) == [0, logged(run)[-1]["env_steps"]]
 
 
 def test_a_run_folder_that_is_moved_meanwhile_is_made_anew(tmp_path: pathlib.Path) -> None:
     """What was learned since is in the new one, from where it can go on."""
     run = tmp_path / "run"
-    process = start(*SMALL, "--num_steps", 1_000_000_000, "--run_dir", run)
-    wait_for(lambda: (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size > 0)
-    run.rename(tmp_path / "moved")
-    process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    assert f"warning: {run} was moved or removed; it is made anew" in out
-    (step,) = restoring.steps(run)
-    assert step == logged(tmp_path / "moved")[-1]["env_steps"]
-    done = runs.here(main.main, "--resume", run, "--num_steps", step + PER_ITERATION)
-    assert done.returncode == 0, done.stderr
-    assert f"goes on from {step:,} env steps" in done.stdout
+    with training(*SMALL, "--num_steps", 1_000_000_000, "--run_dir", run) as process:
+        wait_for(lambda: begun(run))
+        run.rename(tmp_path / "moved")
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert f"warning: {run} was moved or removed; it is made anew" in out
+        (step,) = restoring.steps(run)
+        assert step == logged(tmp_path / "moved")[-1]["env_steps"]
+        done = runs.here(main.main, "--resume", run, "--num_steps", step + PER_ITERATION)
+        assert done.returncode == 0, done.stderr
+        assert f"goes on from {step:,} env steps" in done.stdout
