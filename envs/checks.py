@@ -12,10 +12,10 @@ import numpy as np
 
 from envs.advance import LIMIT, infinities, sound, strong
 from envs.base import BrokenTask, Env, Twin
+from envs.physics import names
 
 LONGEST = 2**31 - 1  # control steps of an episode are counted in 32 bits
 RESETS = 64  # that are drawn
-OPTIONAL = ("max_envs", "observation_names", "action_names", "gymnasium", "mj_model")
 
 
 def check_task(env: Env) -> None:
@@ -124,21 +124,19 @@ def _check_values(env: Env) -> None:
 
 def _check_optional(env: Env) -> None:
     """What a task may have besides, read here so that none of it raises, or does not fit, after a training."""
-    there = {name: getattr(env, name) for name in OPTIONAL if _has(env, name)}
-    most = there.get("max_envs")
+    there = {name: getattr(env, name) for name in ("max_envs", "gymnasium", "mj_model") if _has(env, name)}
+    most, twin = there.get("max_envs"), there.get("gymnasium")
     if most is not None and (type(most) is not int or most <= 0):
-        raise BrokenTask(f"broken task: max_envs is {_described(most)}, not an int from 1, or None")
-    for name, size in (("observation_names", env.observation_size), ("action_names", env.action_size)):
-        named = there.get(name)
-        if named is None:
-            continue
-        if not isinstance(named, list | tuple) or not all(isinstance(one, str) for one in named):
-            raise BrokenTask(f"broken task: {name} is {_described(named)}, not a list of {size} names")
-        if len(named) != size:
-            raise BrokenTask(f"broken task: {name} has {len(named)} names, and there are {size} to name")
-    twin = there.get("gymnasium")
+        raise BrokenTask(f"broken task: max_envs is {_described(most)}, not an int above 0")
     if not isinstance(twin, Twin | None):
         raise BrokenTask(f"broken task: gymnasium is {_described(twin)}, not an envs.base.Twin")
+    for what, named in (("observation_names", names.observations), ("action_names", names.actions)):
+        try:
+            named(env)
+        except BrokenTask:
+            raise
+        except (Exception, SystemExit) as error:
+            raise raised(what, error) from error
 
 
 def _described(value: Any) -> str:

@@ -22,7 +22,8 @@ FLOORS = {
     "envs": (
         {"base", "graphics", "packages"},
         {"advance", "own_tasks"},
-        {"vector", "checks", "physics", "box2d"},
+        {"vector", "physics", "box2d"},
+        {"checks"},
         {"gym", "adapters", "imitation"},
         {"registry"},
     ),

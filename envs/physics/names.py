@@ -60,6 +60,8 @@ def actions(env: Env) -> list[str]:
 
 def _names(env: Env, attribute: str, size: int, stem: str) -> list[str]:
     own = getattr(env, attribute, None)
+    if isinstance(own, str):
+        raise BrokenTask(f"broken task: {attribute} is {own!r}, not a list of {size} names")
     found = [f"{stem}_{i}" for i in range(size)] if own is None else [str(name) for name in own]
     if len(found) != size:
         raise BrokenTask(f"broken task: {attribute} has {len(found)} names, and there are {size} to name")

@@ -86,6 +86,16 @@ class Unset(Walk):
         pass
 
 
+def unreadable(name: str) -> Env:
+    """A walk of which one member raises where it is read."""
+
+    def raises(_: Walk) -> None:
+        raise RuntimeError("not configured")
+
+    task: Env = type("Unreadable", (Walk,), {name: property(raises)})()
+    return task
+
+
 X = {"x": ZERO}
 WHOLE = "an int from 1 to 2,147,483,647"
 
@@ -132,6 +142,14 @@ WHOLE = "an int from 1 to 2,147,483,647"
         (Changed(dt=0.0), "dt is 0.0, not a float above 0"),
         (Changed(dt=np.float32(0.1)), r"dt is 0.1\d* \(a numpy float32\), not a float"),
         (Changed(dt=float("nan")), "dt is nan, not a float above 0"),
+        (Changed(max_envs="many"), "max_envs is 'many', not an int above 0"),
+        (Changed(max_envs=0), "max_envs is 0, not an int above 0"),
+        (Changed(gymnasium="Hopper-v5"), "gymnasium is 'Hopper-v5', not an envs.base.Twin"),
+        (Changed(observation_names=["x"]), "observation_names has 1 names, and there are 3 to name"),
+        (Changed(action_names="a"), "action_names is 'a', not a list of 1 names"),
+        (Changed(action_names=3), r"action_names raises TypeError: .*not iterable \(.*names.py:\d+\)"),
+        (unreadable("max_envs"), r"max_envs raises RuntimeError: not configured \(.*test_checks.py:\d+\)"),
+        (unreadable("action_names"), r"action_names raises RuntimeError: not configured"),
         (Broken(resets=1.0), r"every reset of 64 .* not finite or beyond 1e\+06: state.obs\[1\] is nan"),
         (Changed({"reward": jnp.float32(-3e7)}), r"every reset of 64 .*: state.reward is -3e\+07"),
         (Changed({"info": {"a": jnp.array([0, jnp.nan])}}, {"info": {"a": jnp.zeros(2)}}), r".*\['a'\]\[1\] is nan"),

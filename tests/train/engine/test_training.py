@@ -11,12 +11,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from envs import registry
+from envs.base import State
 from tests import runs
 from tests.runs import begun, running, training
-from tests.tasks import Broken
+from tests.tasks import Broken, Chain
 from tests.trained import ended, wait_for
 from train import main
 from train.engine import restoring
@@ -29,6 +31,7 @@ PER_ITERATION = 16 * 8
 ENDLESS = """
 import sys
 from envs import registry
+from envs.base import State
 from tests.tasks import Chain
 from train.console.errors import run_program
 from train.main import main
@@ -110,6 +113,31 @@ def test_a_task_that_breaks_in_every_step_stops_the_run(
     assert restoring.steps(run) == [0]
     assert len(logged(run)) < 40
     assert summary(run)["finished"] is False
+
+
+def test_a_task_that_raises_on_the_host_breaks_off_with_one_line(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A simulator of the user's own, behind a callback, that fails in mid-training."""
+    run, calls = tmp_path / "run", []
+
+    def simulate(obs: Any) -> Any:
+        calls.append(1)
+        if len(restoring.steps(run)) > 1:
+            raise ValueError("the simulator\nis gone")
+        return np.asarray(obs, np.float32)
+
+    class Hosted(Chain):
+        def step(self, state: State, action: jax.Array) -> State:
+            after = super().step(state, action)
+            kind = jax.ShapeDtypeStruct(after.obs.shape, after.obs.dtype)
+            return after.replace(obs=jax.pure_callback(simulate, kind, after.obs, vmap_method="expand_dims"))  # type: ignore[attr-defined]
+
+    monkeypatch.setitem(registry._FACTORIES, "hosted", (Hosted, "registered"))
+    args = [*SMALL, "--env", "hosted", "--num_evals", 4, "--num_steps", 40 * PER_ITERATION, "--run_dir", run]
+    failed(ended(main, *args), "training broke off", "is gone", f"--resume {run}")
+    assert calls
+    assert len(restoring.steps(run)) > 1
 
 
 def test_a_full_disk_never_stops_training(tmp_path: pathlib.Path) -> None:
