@@ -16,6 +16,7 @@ from envs.physics import names
 
 LONGEST = 2**31 - 1  # control steps of an episode are counted in 32 bits
 RESETS = 64  # that are drawn
+OPTIONAL = ("max_envs", "gymnasium", "terms", "mj_model", "positions", "picture", "pushed")
 
 
 def check_task(env: Env) -> None:
@@ -124,7 +125,7 @@ def _check_values(env: Env) -> None:
 
 def _check_optional(env: Env) -> None:
     """What a task may have besides, read here so that none of it raises, or does not fit, after a training."""
-    there = {name: getattr(env, name) for name in ("max_envs", "gymnasium", "mj_model") if _has(env, name)}
+    there = {name: getattr(env, name) for name in OPTIONAL if _has(env, name)}
     most, twin = there.get("max_envs"), there.get("gymnasium")
     if most is not None and (type(most) is not int or most <= 0):
         raise BrokenTask(f"broken task: max_envs is {_described(most)}, not an int above 0")

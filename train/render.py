@@ -29,7 +29,7 @@ def main() -> int:
         over = "" if end.over else ", not over yet"
         print(f"{task} after {player.env_steps:,} env steps: episode return {end.total:.1f} in {end.steps} steps{over}")
     if len(ends) > TOLD:
-        print(f"and {len(ends) - TOLD} more episodes")
+        print(f"and {len(ends) - TOLD} more")
     return 0
 
 

@@ -149,6 +149,7 @@ WHOLE = "an int from 1 to 2,147,483,647"
         (Changed(action_names="a"), "action_names is 'a', not a list of 1 names"),
         (Changed(action_names=3), r"action_names raises TypeError: .*not iterable \(.*names.py:\d+\)"),
         (unreadable("max_envs"), r"max_envs raises RuntimeError: not configured \(.*test_checks.py:\d+\)"),
+        (unreadable("terms"), "terms raises RuntimeError: not configured"),
         (unreadable("action_names"), r"action_names raises RuntimeError: not configured"),
         (Broken(resets=1.0), r"every reset of 64 .* not finite or beyond 1e\+06: state.obs\[1\] is nan"),
         (Changed({"reward": jnp.float32(-3e7)}), r"every reset of 64 .*: state.reward is -3e\+07"),

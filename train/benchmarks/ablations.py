@@ -13,7 +13,7 @@ from rich.table import Table
 from envs import registry
 from train.benchmarks import campaign, results
 from train.benchmarks.campaign import Job
-from train.console import cli, files
+from train.console import cli
 from train.console.commands import program
 from train.console.errors import UserError
 from train.engine.presets import preset
@@ -62,8 +62,7 @@ def main(args: list[str]) -> int:
     """Trains all variants with all seeds and prints; writes JSON and a figure."""
     prog = f"{program('benchmark')} ablations"
     config = cli.parse(Ablations, args, prog=prog, description=(__doc__ or "").strip())
-    if config.out:
-        files.check_writable(config.out, "name another file with --out")
+    results.refuse(config.out)
     if config.seeds < 1 or config.num_steps < 0:
         raise UserError("seeds must be a positive number, and num_steps zero or more")
     registry.find(config.env)

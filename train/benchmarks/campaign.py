@@ -152,7 +152,9 @@ def train(jobs: Sequence[Job], folder: pathlib.Path, at_once: int = 1) -> None:
                 words = f"mode return {number(reached[0]['mode_return'])}" if reached else "never evaluated"
                 console.print(f"{datetime.datetime.now():%H:%M} {job.name}: {words}, {len(waiting)} waiting")
         if stop.asked:
-            console.print(f"stopped by {stop.asked}: {len(working)} trainings save what they have")
+            ours = [job for job, _, _ in working if job.module == "train.main"]
+            lost = ", Brax's starts anew" if len(ours) < len(working) else ""
+            console.print(f"stopped by {stop.asked}: {len(ours)} trainings save what they have{lost}")
             raise KeyboardInterrupt
     finally:
         for _, process, _ in working:

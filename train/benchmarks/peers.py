@@ -16,7 +16,7 @@ from envs import registry
 from envs.packages import install
 from train.benchmarks import brax_settings, campaign, results
 from train.benchmarks.campaign import Job, Point
-from train.console import cli, files
+from train.console import cli
 from train.console.commands import program
 from train.console.errors import UserError
 
@@ -105,8 +105,7 @@ def main(args: list[str]) -> int:
     """Trains all, one after the other, and prints; writes JSON and a figure."""
     prog = f"{program('benchmark')} peers"
     config = cli.parse(PeersBenchmark, args, prog=prog, description=(__doc__ or "").strip())
-    if config.out:
-        files.check_writable(config.out, "name another file with --out")
+    results.refuse(config.out)
     if not 0.5 <= config.minutes < float("inf") or config.seeds < 1:
         raise UserError("minutes must be 0.5 or more, since they are compared every half minute, and seeds positive")
     peers = {name for name in config.algorithms if parts(name)[0] in PEERS}

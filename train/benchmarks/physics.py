@@ -137,10 +137,13 @@ def main(args: list[str]) -> int:
     counts = [int(part) if part.strip().isdigit() else 0 for part in config.num_envs.split(",")]
     if min(*counts, config.steps, config.repeats) <= 0:
         raise UserError("num_envs (such as 512,1024), steps and repeats must be positive numbers")
+    names = [name.strip() for name in config.env.split(",")]
+    for name in names:  # before minutes of compiling the first
+        registry.find(name)
     jax_setup.start_jax(reserve=True)
     measured = []
     with results.growing(110) as show:
-        for name in config.env.split(","):
+        for name in names:
             for count in counts:
                 measured.append(measure(name, count, config))
                 if config.out:

@@ -11,6 +11,23 @@ from rich.table import Table
 
 from train.benchmarks import campaign, plots
 from train.console import files
+from train.console.errors import UserError
+
+
+def refuse(out: pathlib.Path | None) -> None:
+    """Makes sure, before hours of training, that `write` can write to `out` and beside it; None stands for a default.
+
+    Raises:
+      UserError: if it cannot.
+    """
+    if out is None:
+        return
+    if out.suffix.lower() == ".png":
+        raise UserError(
+            f"{out} is for the numbers: name a JSON file with --out; the figure gets its name and .png"
+        )
+    for path in (out, out.with_suffix(".png")):
+        files.check_writable(path, "name another file with --out")
 
 
 def write(

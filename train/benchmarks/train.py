@@ -15,7 +15,7 @@ from rich.table import Table
 from envs import registry
 from train.benchmarks import campaign, loop, results
 from train.benchmarks.campaign import Job, Point
-from train.console import cli, files
+from train.console import cli
 from train.console.commands import program
 from train.console.errors import UserError
 from train.engine import jax_setup, surroundings
@@ -30,6 +30,7 @@ PAPER = {
     "lunar_lander": 229.0,
 }
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the paper's return: what is to be reached where nothing else is asked for
+OWN = ("env", "minutes", "num_steps", "num_evals", "seed", "run_dir", "resume")  # settings that --set may not change
 SECONDS = ("train", "evaluate", "save", "compile", "wall")
 
 
@@ -107,10 +108,15 @@ def main(args: list[str]) -> int:
     """Trains, measures and prints; writes JSON and a figure."""
     prog = f"{program('benchmark')} train"
     config = cli.parse(TrainBenchmark, args, prog=prog, description=(__doc__ or "").strip())
-    if config.out:
-        files.check_writable(config.out, "name another file with --out")
+    results.refuse(config.out)
     if config.seeds < 1 or not 0 < config.minutes < float("inf") or config.first_seed < 0:
         raise UserError("seeds and minutes must be positive numbers, and first_seed zero or more")
+    for setting in config.set:
+        name, equals, value = setting.partition("=")
+        if name.replace("-", "_") in OWN:
+            raise UserError(f"--set {setting}: {name} is the benchmark's own, see --help")
+        if not (name and equals and value):
+            raise UserError(f"--set wants settings of train.main as NAME=VALUE, not {setting!r}")
     registry.find(config.env)  # not built: the trainings are to have the accelerator
     if config.phases:
         surroundings.refuse_lost_flags(["those of the phases"])

@@ -145,6 +145,11 @@ def test_training_is_measured(tmp_path: pathlib.Path) -> None:
         ("fast", "unknown benchmark 'fast': choose one of train, peers, ablations, loop, physics"),
         ("train --env ants", "unknown task 'ants'"),
         ("train --seeds 0", "seeds and minutes must be positive numbers"),
+        ("train --set env=ant", "--set env=ant: env is the benchmark's own"),
+        ("train --set num-steps=5", "num-steps is the benchmark's own"),
+        ("train --set fast", "settings of train.main as NAME=VALUE, not 'fast'"),
+        ("ablations --out x.png", "name a JSON file with --out"),
+        ("physics --env inverted_pendulum,cartpoles", "unknown task 'cartpoles'"),
         ("peers --algorithms awr trpo", "unknown algorithm trpo: choose of awr, ppo and sac"),
         ("peers --algorithms awr ppo:hopper", "nothing is published for ppo on 'hopper'"),
         ("peers --minutes 0.2", "minutes must be 0.5 or more"),
@@ -158,6 +163,12 @@ def test_bad_input_is_one_line(args: str, message: str) -> None:
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_figure_beside_the_numbers_must_be_writable_too(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "x.png").mkdir()
+    with pytest.raises(UserError, match=r"x\.png: it is a folder"):
+        results.refuse(tmp_path / "x.json")
 
 
 @pytest.mark.parametrize("name", ["train", "peers", "ablations", "loop", "physics"])
