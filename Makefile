@@ -11,7 +11,7 @@ ARGS ?=
 # JAX_EXTRA=cuda13, =cuda12 or =cpu chooses by hand.
 DRIVER = $(shell nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | sed -n '1s/^\([0-9][0-9]*\)[.].*/\1/p')
 JAX_EXTRA ?= $(shell driver="$(DRIVER)"; \
-  if [ -z "$$driver" ]; then echo cpu; elif [ "$$driver" -ge 580 ]; then echo cuda13; else echo cuda12; fi)
+  if [ -z "$$driver" ]; then echo cpu; elif [ "$$driver" -ge 580 2>/dev/null ]; then echo cuda13; else echo cuda12; fi)
 
 .PHONY: setup train test clean
 
@@ -29,7 +29,7 @@ endif
 	@touch $@
 
 train: setup
-	$(BIN)/python -m train.main $(if $(findstring --env,$(ARGS))$(findstring --resume,$(ARGS)),,--env ant --num_envs 4096) $(ARGS)
+	$(BIN)/python -m train.main $(if $(filter --env --env=% --resume --resume=%,$(ARGS)),,--env ant --num_envs 4096) $(ARGS)
 
 test: setup
 	$(BIN)/ruff check .

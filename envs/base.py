@@ -30,7 +30,7 @@ class State:
       reward: float32 [], of the step that led here; 0 after a reset.
       done: float32 [], 1 if the step ended the episode by the task's own rule (never by a time limit), else 0.
       metrics: named float32 [] numbers of the step that led here, such as the parts of the reward. Training logs the
-        mean of each over its steps as `terms/NAME`, and `train.evaluate` prints those of its episodes.
+        mean of each over an iteration's steps as `terms/NAME`, and `train.evaluate` prints those of its episodes.
       info: anything else that has to travel along; empty for most tasks. An infinity that means something, such as a
         time "not yet", must be there from the reset on; one that a step brings about elsewhere counts as broken.
     """

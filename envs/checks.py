@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from envs.physics import names
 
 LONGEST = 2**31 - 1  # control steps of an episode are counted in 32 bits
 RESETS = 64  # that are drawn
+JAX = os.path.dirname(jax.__file__) + os.sep
 OPTIONAL = ("max_envs", "gymnasium", "terms", "mj_model", "positions", "picture", "pushed")
 
 
@@ -47,7 +49,7 @@ def check_task(env: Env) -> None:
     stepped = shapes("step", env.step, reset, action)
     _check_same(reset, stepped)
     if hasattr(env, "terms"):
-        shapes("terms", lambda *args: _check_named("terms", env.terms(*args)), reset, action, stepped)
+        _check_terms(env, reset, action, stepped)
     _check_numbers(env)
 
 
@@ -58,16 +60,20 @@ def shapes(name: str, function: Callable[..., Any], *args: Any) -> Any:
       BrokenTask: for whatever it raises, with the place, and for a leaf that is no array.
     """
 
-    def traced(*inner: Any) -> Any:
-        found = function(*inner)
+    def traced(*one: Any) -> Any:
+        found = function(*one)
         for path, leaf in jax.tree_util.tree_leaves_with_path(found):
             if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float):
                 where = f"state{jax.tree_util.keystr(path)}"
                 raise BrokenTask(f"broken task: {where} is the {type(leaf).__name__} {leaf!r} after {name}, no array")
         return strong(found)
 
+    def axes(tree: Any, *first: int) -> Any:
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((*first, *x.shape[1 - len(first) :]), x.dtype), tree)
+
     try:
-        return jax.eval_shape(traced, *args)
+        # As it will be called, for several environments: not everything can be.
+        return axes(jax.eval_shape(jax.vmap(traced), *axes(args, 1)))
     except BrokenTask:
         raise
     except (Exception, SystemExit) as error:  # of whatever kind somebody else's code raises
@@ -77,7 +83,8 @@ def shapes(name: str, function: Callable[..., Any], *args: Any) -> Any:
 def raised(what: str, error: BaseException) -> BrokenTask:
     """What to raise where `what` of a task raises `error`: one line with its kind, its message and its place."""
     frames = traceback.extract_tb(error.__traceback__)
-    where = [f"{frame.filename}:{frame.lineno}" for frame in frames if "/jax/" not in frame.filename][-1]
+    theirs = [frame for frame in frames if not frame.filename.startswith(JAX) and frame.filename != __file__] or frames
+    where = f"{theirs[-1].filename}:{theirs[-1].lineno}"
     message = " ".join(str(error).split())
     return BrokenTask(f"broken task: {what} raises {type(error).__name__}: {message} ({where})")
 
@@ -101,6 +108,22 @@ def _check_named(what: str, found: Any) -> None:
         if not number and not isinstance(value, bool | int | float | dict):
             got = f"a {type(value).__name__}" if kind is None else f"{kind}{list(value.shape)}"
             raise BrokenTask(f"broken task: {what}[{name!r}] is {got}, not a number")
+
+
+def _check_terms(env: Any, *args: Any) -> None:
+    """`env.terms(*args)` gives numbers by name, and the same names whenever it is called."""
+    given: list[set[str]] = []
+
+    def named(*args: Any) -> None:
+        found = env.terms(*args)
+        _check_named("terms", found)
+        given.append(set(found))
+
+    for _ in range(2):
+        shapes("terms", named, *args)
+    if given[0] != given[1]:
+        names = ", ".join(sorted(given[0] ^ given[1]))
+        raise BrokenTask(f"broken task: terms gives other names when it is called again: {names}")
 
 
 def _check_values(env: Env) -> None:
@@ -188,7 +211,11 @@ def _parts(tree: Any) -> dict[str, Any]:
 
 def _check_numbers(env: Env) -> None:
     """Of some resets at least one must be sound; says what is wrong with the first."""
-    drawn = strong(jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), RESETS)))
+    try:
+        drawn = strong(jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), RESETS)))
+        jax.block_until_ready(drawn)
+    except Exception as error:  # of a callback on the host
+        raise raised("reset", error) from error
     if bool(sound(drawn, infinities(drawn)).any()):
         return
     raise BrokenTask(

@@ -34,3 +34,23 @@ def test_the_cuda_build_of_jax_is_one_that_the_driver_can_run(
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert ("jax[" in done.stdout) == (extra is not None)
     assert extra is None or f'"jax[{extra}]"' in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize(
+    ("args", "ant"),
+    [
+        ("", True),
+        ("--num_steps 5", True),
+        ("--env.full_obs True", True),
+        ("--tasks my--env.py", True),
+        ("--env cartpole", False),
+        ("--env=cartpole", False),
+        ("--resume run", False),
+    ],
+)
+def test_ant_is_trained_where_nothing_else_is_named(args: str, ant: bool) -> None:
+    command = ["make", "--dry-run", "--directory", str(ROOT), "train", f"ARGS={args}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ("--env ant --num_envs 4096" in done.stdout) == ant
+    assert args in done.stdout

@@ -7,7 +7,7 @@ import pathlib
 from train.console import cli
 from train.console.commands import command, program
 from train.console.errors import UserError, run_program
-from train.console.files import check_writable, write_json
+from train.console.files import check_writable, write_and_tell
 from train.engine.evaluation import Evaluator
 from train.engine.jax_setup import start_jax
 from train.engine.player import load_policy
@@ -62,17 +62,20 @@ def main() -> int:
         **terms,
         "returns": [float(x) for x in returns],
     }
-    write_json(out, result)
-    print(
-        f"{result['env']} after {player.env_steps:,} env steps: mode return {result['return_mean']:.1f} ± "
-        f"{result['return_std']:.1f} over {config.episodes} episodes of {result['steps_mean']:.0f} steps on average"
-    )
-    if trouble := seen.trouble():
-        print(f"{trouble}: see {command('check', '--env', player.config.env)}")
-    if terms:
-        per_step = ", ".join(f"{name.removeprefix('terms/')} {value:.3g}" for name, value in terms.items())
-        print(f"a step gives on average: {per_step}")
-    print(json.dumps({k: v for k, v in result.items() if k != "returns"}))
+
+    def tell() -> None:
+        print(
+            f"{result['env']} after {player.env_steps:,} env steps: mode return {result['return_mean']:.1f} ± "
+            f"{result['return_std']:.1f} over {config.episodes} episodes of {result['steps_mean']:.0f} steps on average"
+        )
+        if trouble := seen.trouble():
+            print(f"{trouble}: see {command('check', '--env', player.config.env)}")
+        if terms:
+            per_step = ", ".join(f"{name.removeprefix('terms/')} {value:.3g}" for name, value in terms.items())
+            print(f"a step gives on average: {per_step}")
+        print(json.dumps({k: v for k, v in result.items() if k != "returns"}))
+
+    write_and_tell(out, result, tell)
     return 0
 
 

@@ -22,13 +22,20 @@ from train.engine.training import Clock, Training
 PROGRAM_START = time.monotonic()
 
 
+def _from(done: int | None, again: int) -> str:
+    """Where a resumed run goes on, from a checkpoint or None; it was trained for `again` env steps after that."""
+    start = "has no checkpoint yet: starts from its settings" if done is None else f"goes on from {done:,} env steps"
+    return f"{start}; {again:,} more in its log, which no checkpoint has, are trained again" if again else start
+
+
 def main() -> int:
     """Trains; see the module's docstring."""
     if cli.peek(cli.arguments(), "env", None) == "list":
         show_tasks()
         return 0
     command = parse(cli.arguments())
-    config, run = command.config, command.resume
+    # The working directory may be moved while it trains, and would take a relative folder along.
+    config, run = command.config, command.resume and command.resume.absolute()
     with contextlib.ExitStack() as stack:
         if run:
             stack.enter_context(run_folder.taken_up(run))
@@ -59,9 +66,7 @@ def main() -> int:
         device = jax.devices()[0]
         screen.say(f"{config.env}: {config.num_envs} environments on {config.devices} {device.device_kind}")
         if command.resume:
-            screen.say(
-                f"goes on from {done:,} env steps" if state else "has no checkpoint yet: starts from its settings"
-            )
+            screen.say(_from(done if state else None, log.again))
         screen.say(f"memory: {plan}")
         screen.say("compiling: up to a minute the first time, seconds after that")
         begun = time.monotonic()

@@ -16,7 +16,7 @@ from envs.packages import install
 from train.console import cli
 from train.console.commands import program
 from train.console.errors import UserError, run_program
-from train.console.files import check_writable, write_json
+from train.console.files import check_writable, write_and_tell
 from train.engine.evaluation import Evaluator
 from train.engine.jax_setup import start_jax
 from train.engine.player import Player, load_policy
@@ -98,13 +98,16 @@ def main() -> int:
     twin = player.env.gymnasium.name  # type: ignore[attr-defined]
     result = {"env": player.config.env, "env_steps": player.env_steps, "gymnasium": twin, "ratio": ratio}
     lists = {"returns_gymnasium": [float(x) for x in there], "returns_here": [float(x) for x in here]}
-    write_json(out, result | lists)
-    steps = f"{config.episodes} episodes of {lengths.mean():.0f} steps"
-    print(f"{twin}: {there.mean():.1f} ± {there.std():.1f} over {steps} on average")
-    print(f"{player.config.env}: {here.mean():.1f} ± {here.std():.1f}")
-    if trouble := found.trouble():
-        print(f"{player.config.env}: {trouble}")
-    print("kept: -" if ratio is None else f"kept: {ratio:.1%}")
+
+    def tell() -> None:
+        steps = f"{config.episodes} episodes of {lengths.mean():.0f} steps"
+        print(f"{twin}: {there.mean():.1f} ± {there.std():.1f} over {steps} on average")
+        print(f"{player.config.env}: {here.mean():.1f} ± {here.std():.1f}")
+        if trouble := found.trouble():
+            print(f"{player.config.env}: {trouble}")
+        print("kept: -" if ratio is None else f"kept: {ratio:.1%}")
+
+    write_and_tell(out, result | lists, tell)
     return 0
 
 

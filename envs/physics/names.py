@@ -60,7 +60,7 @@ def actions(env: Env) -> list[str]:
 
 def _names(env: Env, attribute: str, size: int, stem: str) -> list[str]:
     own = getattr(env, attribute, None)
-    if isinstance(own, str):
+    if isinstance(own, str) or not all(isinstance(name, str) for name in (() if own is None else own)):
         raise BrokenTask(f"broken task: {attribute} is {own!r}, not a list of {size} names")
     found = [f"{stem}_{i}" for i in range(size)] if own is None else [str(name) for name in own]
     if len(found) != size:

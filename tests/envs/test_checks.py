@@ -1,5 +1,7 @@
 """Tasks that do not keep the protocol are refused in one line that names the field and the number."""
 
+import itertools
+import pathlib
 from typing import Any
 
 import jax
@@ -74,6 +76,31 @@ class Told(Walk):
         return self._found(after) if callable(self._found) else self._found
 
 
+class Hosted(Walk):
+    """A walk that is simulated on the host by something that cannot step several, or cannot `reset` any."""
+
+    def __init__(self, where: str = "step") -> None:
+        super().__init__()
+        self._where = where
+
+    def _called(self, obs: jax.Array, **how: Any) -> jax.Array:
+        def gone(_: Any) -> Any:
+            raise ValueError("the simulator is gone")
+
+        called: jax.Array = jax.pure_callback(gone, jax.ShapeDtypeStruct(obs.shape, obs.dtype), obs, **how)
+        return called
+
+    def reset(self, key: jax.Array) -> State:
+        state = super().reset(key)
+        obs = self._called(state.obs, vmap_method="expand_dims") if self._where == "reset" else state.obs
+        return state.replace(obs=obs)  # type: ignore[attr-defined]
+
+    def step(self, state: State, action: jax.Array) -> State:
+        stepped = super().step(state, action)
+        obs = self._called(stepped.obs) if self._where == "step" else stepped.obs
+        return stepped.replace(obs=obs)  # type: ignore[attr-defined]
+
+
 class Unset(Walk):
     """A walk whose time limit cannot be told."""
 
@@ -96,6 +123,7 @@ def unreadable(name: str) -> Env:
     return task
 
 
+COUNT = itertools.count()
 X = {"x": ZERO}
 WHOLE = "an int from 1 to 2,147,483,647"
 
@@ -119,6 +147,9 @@ WHOLE = "an int from 1 to 2,147,483,647"
         (Told({"a": None}), r"terms\['a'\] is a NoneType, not a number"),
         (Told({"a": "far"}), r"terms\['a'\] is a str, not a number"),
         (Told(lambda after: after.nope), r"terms raises AttributeError: .*nope.* \(.*test_checks.py:\d+\)"),
+        (Told(lambda _: {f"t{next(COUNT)}": ZERO}), "terms gives other names when it is called again: t0, t1"),
+        (Hosted(), r"step raises NotImplementedError: .*vmap"),
+        (Hosted("reset"), r"reset raises .*the simulator is gone"),
         (Unset(), r"episode_length raises RuntimeError: not configured \(.*test_checks.py:\d+\)"),
         (Changed({}, {"done": jnp.bool_(1)}), r"state.done is float32\[\] after reset, bool\[\] after step"),
         (Changed({"info": {"name": "hill"}}), r"state.info\['name'\] is the str 'hill' after reset, no array"),
@@ -146,6 +177,7 @@ WHOLE = "an int from 1 to 2,147,483,647"
         (Changed(max_envs=0), "max_envs is 0, not an int above 0"),
         (Changed(gymnasium="Hopper-v5"), "gymnasium is 'Hopper-v5', not an envs.base.Twin"),
         (Changed(observation_names=["x"]), "observation_names has 1 names, and there are 3 to name"),
+        (Changed(action_names=[1]), r"action_names is \[1\], not a list of 1 names"),
         (Changed(action_names="a"), "action_names is 'a', not a list of 1 names"),
         (Changed(action_names=3), r"action_names raises TypeError: .*not iterable \(.*names.py:\d+\)"),
         (unreadable("max_envs"), r"max_envs raises RuntimeError: not configured \(.*test_checks.py:\d+\)"),
@@ -160,3 +192,13 @@ def test_a_broken_task_is_refused_in_one_line(task: Env, message: str) -> None:
     with pytest.raises(BrokenTask, match="^broken task: " + message) as caught:
         check_task(task)
     assert "\n" not in str(caught.value)
+
+
+def test_the_place_is_the_authors_also_in_a_folder_called_jax(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "jax" / "mine.py"
+    file.parent.mkdir()
+    file.write_text("def reset(self, key):\n    raise ValueError('no')\n")
+    names: dict[str, Any] = {}
+    exec(compile(file.read_text(), str(file), "exec"), names)
+    with pytest.raises(BrokenTask, match=rf"reset raises ValueError: no \({file}:2\)"):
+        check_task(type("Mine", (Walk,), {"reset": names["reset"]})())

@@ -14,6 +14,8 @@ from tests import runs
 from tests.tasks import Broken
 from tests.trained import ended, refusal
 from train import evaluate
+from train.console import files
+from train.console.errors import UserError
 
 
 class Breaking(Broken):
@@ -65,6 +67,19 @@ def test_evaluate_tells_of_episodes_that_broken_steps_cut_short(run: pathlib.Pat
     assert f"{found['broken']} of 20 episodes were ended by a step that broke the task" in done.stdout
     assert "python -m train.check --env breaking" in done.stdout
     assert found["terms/always"] == 2.0 and "terms/never" not in found
+
+
+def test_what_a_full_disk_does_not_take_is_told_all_the_same(
+    run: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: pathlib.Path, _: object) -> None:
+        raise UserError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr(files, "write_json", full)
+    done = ended(evaluate, "--run", run, "--episodes", 3)
+    assert done.returncode == 2
+    assert "mode return" in done.stdout
+    assert "No space left on device: name another file with --out" in done.stderr
 
 
 @pytest.mark.parametrize(

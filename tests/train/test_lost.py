@@ -57,6 +57,14 @@ def test_spoilt_lines_of_the_log_are_left_out(run: pathlib.Path, line: bytes) ->
     assert json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["env_steps"] == 4 * PER_ITERATION
 
 
+def test_what_is_trained_again_is_said(run: pathlib.Path) -> None:
+    """A run that lost its newest checkpoints, or was killed long after one, goes on from where the last one left it."""
+    shutil.rmtree(checkpoint_format.folder(run) / str(2 * PER_ITERATION))
+    done = here(main, "--resume", run, *MORE)
+    assert done.returncode == 0, done.stderr
+    assert f"{2 * PER_ITERATION:,} more in its log, which no checkpoint has, are trained again" in done.stdout
+
+
 def test_a_log_that_is_lost_is_said(run: pathlib.Path) -> None:
     (run / "metrics.jsonl").write_text("")
     done = here(main, "--resume", run, *MORE)

@@ -232,6 +232,20 @@ def test_other_versions_are_said(finished: pathlib.Path, tmp_path: pathlib.Path)
     assert not done.stderr  # it was trained with these in between
 
 
+def test_another_file_of_tasks_is_said(
+    finished: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its task may be another one, with the ring full of the old one's rows."""
+    run, mine = copied(finished, tmp_path / "run"), tmp_path / "mine.py"
+    mine.write_text("LIMIT = 3\n")
+    monkeypatch.setenv("AWR_MJX_TASKS", str(mine))
+    more = [here(main, "--resume", run, "--num_steps", n * PER_ITERATION) for n in (4, 5)]
+    assert "the file of tasks has changed" not in "".join(done.stderr for done in more)
+    mine.write_text("LIMIT = 5\n")
+    done = here(main, "--resume", run, "--num_steps", 6 * PER_ITERATION)
+    assert "warning: this resume may not be exact: the file of tasks has changed since" in done.stderr
+
+
 # Where.
 
 

@@ -62,11 +62,11 @@ def main(args: list[str]) -> int:
     """Trains all variants with all seeds and prints; writes JSON and a figure."""
     prog = f"{program('benchmark')} ablations"
     config = cli.parse(Ablations, args, prog=prog, description=(__doc__ or "").strip())
-    results.refuse(config.out)
+    folder = config.folder or campaign.default_folder("ablations", config.env)
+    out = results.place(config.out, folder)
     if config.seeds < 1 or config.num_steps < 0:
         raise UserError("seeds must be a positive number, and num_steps zero or more")
     registry.find(config.env)
-    folder = config.folder or campaign.default_folder("ablations", config.env)
     steps = config.num_steps or preset(config.env).num_steps
     common = ("--env", config.env, "--num_steps", str(steps), "--num_evals", "20")
     todo: dict[str, list[Job]] = {name: [] for name in variants(config)}
@@ -76,7 +76,7 @@ def main(args: list[str]) -> int:
             todo[name].append(Job(f"{slug}-{seed}", (*common, "--seed", str(seed), *chosen)))
     in_order = {todo[name][seed].name: todo[name][seed] for seed in range(config.seeds) for name in todo}
     campaign.train(list(in_order.values()), folder, config.at_once)
-    curves = {name: [campaign.curve(folder / job.name) for job in jobs] for name, jobs in todo.items()}
+    curves = {name: [campaign.trained(folder / job.name) for job in jobs] for name, jobs in todo.items()}
     table = Table(
         "variant", "final mode return of each seed", "mean", "best", title=f"{config.env}, {steps:,} env steps"
     )
@@ -90,6 +90,6 @@ def main(args: list[str]) -> int:
         f"{config.env}: size of the ring": {name: seeds for name, seeds in curves.items() if name in rings},
     }
     result = {"env": config.env, "num_steps": steps, "curves": curves}
-    results.write(config.out or folder / "results.json", result, panels, "env_steps")
+    results.write(out, result, panels, "env_steps")
     Console(width=110).print(table)
     return 0

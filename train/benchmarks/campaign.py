@@ -26,7 +26,7 @@ from train.console.errors import UserError
 from train.console.screen import number
 from train.console.unfailing import Unfailing
 from train.engine import config as settings
-from train.engine import jax_setup, metrics_log, restoring
+from train.engine import jax_setup, lock, metrics_log, restoring
 from train.engine.command_line import parse
 from train.engine.signals import Stop
 
@@ -50,8 +50,23 @@ def default_folder(kind: str, env: str) -> pathlib.Path:
 
 
 def _note(run: pathlib.Path) -> pathlib.Path:
-    """The file beside a run's folder that says which command it is of."""
+    """The file beside a run's folder that says which command it is of, and how many cores it had."""
     return run.with_name(run.name + ".json")
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
+    """A JSON file's object; empty without a file, or with one that is spoilt."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def cores(run: pathlib.Path) -> int | None:
+    """How many of the CPU's cores a run of a campaign was trained on, in its last start; None if nobody knows."""
+    found: int | None = _read(_note(run)).get("cores")
+    return found
 
 
 def _command(job: Job) -> dict[str, Any]:
@@ -59,8 +74,7 @@ def _command(job: Job) -> dict[str, Any]:
 
 
 def _check(job: Job, run: pathlib.Path) -> None:
-    note = _note(run)
-    if run.exists() and (not note.is_file() or json.loads(note.read_text()) != _command(job)):
+    if run.exists() and not _command(job).items() <= _read(_note(run)).items():
         raise UserError(f"{run} is not of this command: move it, or choose another --folder")
     if job.module != "train.main":
         return
@@ -74,15 +88,15 @@ def _check(job: Job, run: pathlib.Path) -> None:
             raise UserError(f"{run} has other settings ({', '.join(changed)}): move it, or choose another --folder")
 
 
-def _start(job: Job, run: pathlib.Path, cores: list[int]) -> subprocess.Popen[bytes]:
+def _start(job: Job, run: pathlib.Path, own: list[int]) -> subprocess.Popen[bytes]:
     """Starts a job on some CPU cores, or goes on with it where it has begun; its output is in `run`.log."""
-    files.write_json(_note(run), _command(job))
+    files.write_json(_note(run), _command(job) | {"cores": len(own) or jax_setup.cores()})
     place = ["--run_dir", str(run)]
     if restoring.steps(run) or (job.module == "train.main" and (run / "config.json").is_file()):
         place = ["--resume", str(run)]
     elif run.exists():
         shutil.rmtree(run)
-    with run.with_name(run.name + ".log").open("ab") as log, _only(cores):
+    with run.with_name(run.name + ".log").open("ab") as log, _only(own):
         return subprocess.Popen(
             # Not from the working directory, where a `train.py` of the user's may lie.
             [sys.executable, "-P", "-m", job.module, *job.args, *place],
@@ -125,25 +139,34 @@ def train(jobs: Sequence[Job], folder: pathlib.Path, at_once: int = 1) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
-    for job in jobs:
-        _check(job, folder / job.name)
+    with lock.held(folder):  # a second campaign would take away what Brax's trainers, which hold no lock, have done
+        for job in jobs:
+            _check(job, folder / job.name)
+        _work(jobs, folder, at_once)
+
+
+def _work(jobs: Sequence[Job], folder: pathlib.Path, at_once: int) -> None:
+    """Trains what is not finished; see `train`."""
     every = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     free = [every[i::at_once] for i in range(at_once)]
     waiting = [job for job in jobs if not _finished(folder / job.name)]
     console = Console(file=cast(IO[str], Unfailing(sys.stdout)), highlight=False, soft_wrap=True)
     console.print(f"{len(jobs)} trainings, {len(jobs) - len(waiting)} of them there already, in {folder}")
+    had = {job.name: cores(folder / job.name) or len(free[0]) for job in jobs if job not in waiting}
+    for name in (name for name in had if free[0] and had[name] != len(free[0])):
+        console.print(f"{name} was trained on {had[name]} cores, not {len(free[0])}: so are its minutes")
     stop = Stop(careful=True)  # or the trainings would go on alone
     working: list[tuple[Job, subprocess.Popen[bytes], list[int]]] = []
     try:
         while (waiting or working) and not stop.asked:
             while waiting and free:
-                job, cores = waiting.pop(0), free.pop(0)
-                working.append((job, _start(job, folder / job.name, cores), cores))
+                job, own = waiting.pop(0), free.pop(0)
+                working.append((job, _start(job, folder / job.name, own), own))
             time.sleep(0.5)
             for entry in [entry for entry in working if entry[1].poll() is not None]:
                 working.remove(entry)
-                job, process, cores = entry
-                free.append(cores)
+                job, process, own = entry
+                free.append(own)
                 if process.returncode:
                     raise UserError(f"{job.name} failed: {_last_line(folder / f'{job.name}.log')}")
                 if not _finished(folder / job.name):
@@ -166,7 +189,10 @@ def train(jobs: Sequence[Job], folder: pathlib.Path, at_once: int = 1) -> None:
 
 def _finished(run: pathlib.Path) -> bool:
     path = run / "summary.json"
-    return path.is_file() and bool(json.loads(path.read_text())["finished"])
+    summary = _read(path)
+    if path.is_file() and "finished" not in summary:
+        raise UserError(f"{path} is spoilt: remove it, and give the same command again")
+    return bool(summary.get("finished"))
 
 
 def _last_line(log: pathlib.Path) -> str:
@@ -177,6 +203,18 @@ def _last_line(log: pathlib.Path) -> str:
 def curve(run: pathlib.Path) -> list[Point]:
     """The evaluations of a run, oldest first."""
     return [point for point in metrics_log.lines(run) if "mode_return" in point]
+
+
+def trained(run: pathlib.Path) -> list[Point]:
+    """The `curve` of a run that has finished.
+
+    Raises:
+      UserError: if nothing is left of it.
+    """
+    points = curve(run)
+    if not points:
+        raise UserError(f"{run / 'metrics.jsonl'} has no evaluation any more: move {run}, and train it anew")
+    return points
 
 
 def first_at(points: list[Point], value: float) -> Point | None:

@@ -159,18 +159,21 @@ def main(args: list[str]) -> int:
         raise UserError("num_envs and repeats must be positive numbers")
     if config.samples < 0 or any(config.samples % count for count in config.num_envs):
         raise UserError(f"samples must be a multiple of every number of environments, not {config.samples}")
+    registry.find(config.env)
+    awr = preset(config.env).awr
+    wanted = []
+    for num_envs in config.num_envs:
+        settings = dataclasses.replace(awr, rollout_steps=config.samples // num_envs or awr.rollout_steps)
+        wanted.append(TrainConfig(env=config.env, num_envs=num_envs, devices=config.devices, awr=settings))
+        wanted[-1].validate()
     lapack, devices = registry.calls_lapack(config.env, registry.TaskOptions()), config.devices or jax_setup.cores()
     jax_setup.start_jax(lapack, devices, reserve=True)
     env = registry.make(config.env)
-    awr = preset(config.env).awr
     about = {"env": config.env, "device": jax.devices()[0].device_kind, "settings": dataclasses.asdict(awr)}
     measured = []
     with results.growing(WIDTH) as show:
-        for num_envs in config.num_envs:
-            rollout_steps = config.samples // num_envs or awr.rollout_steps
-            settings = dataclasses.replace(awr, rollout_steps=rollout_steps)
-            train = TrainConfig(env=config.env, num_envs=num_envs, devices=config.devices, awr=settings)
-            measured.append(measure(env, train, config.repeats))
+        for one in wanted:
+            measured.append(measure(env, one, config.repeats))
             if config.out:
                 files.write_json(config.out, about | {"results": measured})
             show(table(measured))

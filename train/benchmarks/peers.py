@@ -105,7 +105,8 @@ def main(args: list[str]) -> int:
     """Trains all, one after the other, and prints; writes JSON and a figure."""
     prog = f"{program('benchmark')} peers"
     config = cli.parse(PeersBenchmark, args, prog=prog, description=(__doc__ or "").strip())
-    results.refuse(config.out)
+    folder = config.folder or campaign.default_folder("peers", config.env)
+    out = results.place(config.out, folder)
     if not 0.5 <= config.minutes < float("inf") or config.seeds < 1:
         raise UserError("minutes must be 0.5 or more, since they are compared every half minute, and seeds positive")
     peers = {name for name in config.algorithms if parts(name)[0] in PEERS}
@@ -117,13 +118,12 @@ def main(args: list[str]) -> int:
         brax_settings.hyper_parameters(name, config.env, like)
     if peers and importlib.util.find_spec("brax") is None:
         raise UserError(f"Brax's trainers need Brax: {install('brax')}")
-    folder = config.folder or campaign.default_folder("peers", config.env)
     todo = {name: [job(config, name, seed) for seed in range(config.seeds)] for name in config.algorithms}
     campaign.train([one for same in todo.values() for one in same], folder)
     curves = {name: [campaign.curve(folder / one.name) for one in same] for name, same in todo.items()}
     found = compare(curves, config.minutes)
     result = {"env": config.env, "comparison": found, "curves": curves}
     panels = {config.env: {label(name): same for name, same in curves.items()}}
-    results.write(config.out or folder / "results.json", result, panels, "train_seconds")
+    results.write(out, result, panels, "train_seconds")
     show(config.env, found, curves)
     return 0

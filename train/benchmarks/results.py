@@ -13,21 +13,23 @@ from train.benchmarks import campaign, plots
 from train.console import files
 from train.console.errors import UserError
 
+RESULTS = "results.json"
 
-def refuse(out: pathlib.Path | None) -> None:
-    """Makes sure, before hours of training, that `write` can write to `out` and beside it; None stands for a default.
+
+def place(out: pathlib.Path | None, folder: pathlib.Path) -> pathlib.Path:
+    """Returns where `write` is to write: `out`, or `results.json` in the runs' `folder`.
 
     Raises:
-      UserError: if it cannot.
+      UserError: before hours of training, if the numbers cannot be written there, or the figure beside them.
     """
-    if out is None:
-        return
-    if out.suffix.lower() == ".png":
-        raise UserError(
-            f"{out} is for the numbers: name a JSON file with --out; the figure gets its name and .png"
-        )
-    for path in (out, out.with_suffix(".png")):
+    if out and out.suffix.lower() == ".png":
+        raise UserError(f"{out} is for the numbers: name a JSON file with --out; the figure gets its name and .png")
+    if out and out.resolve().parent == folder.resolve() and out.name != RESULTS:
+        raise UserError(f"{out} lies among the runs and their notes: name a file elsewhere with --out")
+    chosen = out or folder / RESULTS
+    for path in (chosen, chosen.with_suffix(".png")) if out or folder.exists() else ():  # else all is new
         files.check_writable(path, "name another file with --out")
+    return chosen
 
 
 def write(

@@ -108,7 +108,8 @@ def main(args: list[str]) -> int:
     """Trains, measures and prints; writes JSON and a figure."""
     prog = f"{program('benchmark')} train"
     config = cli.parse(TrainBenchmark, args, prog=prog, description=(__doc__ or "").strip())
-    results.refuse(config.out)
+    folder = config.folder or campaign.default_folder("train", config.env)
+    out = results.place(config.out, folder)
     if config.seeds < 1 or not 0 < config.minutes < float("inf") or config.first_seed < 0:
         raise UserError("seeds and minutes must be positive numbers, and first_seed zero or more")
     for setting in config.set:
@@ -122,19 +123,20 @@ def main(args: list[str]) -> int:
         surroundings.refuse_lost_flags(["those of the phases"])
     best = PAPER.get(config.env.removeprefix("paper/"))
     returns = config.returns or (tuple(share * best for share in SHARES) if best else ())
-    folder = config.folder or campaign.default_folder("train", config.env)
     with tempfile.TemporaryDirectory() as cache:
         todo = jobs(config, pathlib.Path(cache))
         campaign.train(todo, folder, config.at_once)
-    curves = {job.name: campaign.curve(folder / job.name) for job in todo}
-    found = {name: summarise(points, returns) for name, points in curves.items()}
+    curves = {job.name: campaign.trained(folder / job.name) for job in todo}
+    found = {
+        name: summarise(points, returns) | {"cores": campaign.cores(folder / name)} for name, points in curves.items()
+    }
     result: dict[str, Any] = {"env": config.env, "settings": config.set, "runs": found, "curves": curves}
     if config.phases:
         lapack = registry.calls_lapack(config.env, registry.TaskOptions())
         jax_setup.start_jax(lapack, jax_setup.cores(), reserve=True)
         result["phases"] = loop.measure(registry.make(config.env), cli_settings(config), 5)
     panels = {config.env: {"AWR": list(curves.values())}}
-    results.write(config.out or folder / "results.json", result, panels, "train_seconds", levels=returns[-1:])
+    results.write(out, result, panels, "train_seconds", levels=returns[-1:])
     Console(width=170).print(table(config, returns, found))
     if config.phases:
         Console(width=loop.WIDTH).print(loop.table([result["phases"]]))

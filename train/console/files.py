@@ -6,7 +6,7 @@ import math
 import os
 import pathlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from train.console.errors import UserError
@@ -65,6 +65,22 @@ def write_json(path: pathlib.Path, values: dict[str, Any]) -> None:
     """
     with replacing(path) as part:
         part.write_text(json.dumps(_finite(values), indent=1, allow_nan=False) + "\n")
+
+
+def write_and_tell(path: pathlib.Path, values: dict[str, Any], tell: Callable[[], None]) -> None:
+    """Writes JSON, and only then tells; what cannot be written, on a disk that is full, is told all the same.
+
+    Raises:
+      UserError: if the file cannot be written, after it was told.
+    """
+    problem = None
+    try:
+        write_json(path, values)
+    except UserError as error:
+        problem = error
+    tell()
+    if problem:
+        raise UserError(f"{problem}: name another file with --out") from problem
 
 
 def _finite(value: Any) -> Any:

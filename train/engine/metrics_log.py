@@ -52,6 +52,8 @@ class MetricsLog:
         """
         self.newest: Values = {}
         """The newest value of everything that a resumed run has logged before."""
+        self.again = 0
+        """Env steps that it has logged after its checkpoint."""
         if resumed_at is not None:
             self._cut(run, resumed_at)
         opened: list[tuple[str, Callable[[], Any]]] = [
@@ -68,7 +70,9 @@ class MetricsLog:
                 self._logs[name] = log()
 
     def _cut(self, run: pathlib.Path, last: int) -> None:
-        kept = list(lines(run, last))
+        every = list(lines(run))
+        kept = [values for values in every if values["env_steps"] <= last]
+        self.again = max(int(max((values["env_steps"] for values in every), default=0)) - last, 0)
         self.newest = newest(run, last)
         with replacing(run / "metrics.jsonl") as part:
             part.write_text("".join(json.dumps(_finite(values), allow_nan=False) + "\n" for values in kept))

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import hashlib
 import importlib.metadata
 import itertools
 import json
@@ -18,7 +19,7 @@ from typing import Any
 
 import jax
 
-from train.console import files
+from train.console import commands, files
 from train.console.errors import UserError
 from train.engine import config as settings
 from train.engine import lock, metrics_log, restoring
@@ -70,7 +71,7 @@ def made(run: pathlib.Path | None, config: TrainConfig) -> Iterator[pathlib.Path
     with lock.held(one):
         try:
             _write(one, config, _about())
-            yield one
+            yield one.absolute()
         except UserError:
             if not folder(one).exists():
                 shutil.rmtree(one, ignore_errors=True)
@@ -164,6 +165,8 @@ def not_as_before(run: pathlib.Path, done: int) -> list[str]:
     changed = [
         f"{name} {before[name]} -> {here[name]}" for name in COMPUTE if before.get(name, here[name]) != here[name]
     ]
+    if last.get("tasks") and _tasks() and last["tasks"] != _tasks():
+        changed.append("the file of tasks has changed")
     if last.get("draws", 1) != DRAWS:
         changed.append("episodes' starts are drawn in another way")
     found = [f"this resume may not be exact: {', '.join(changed)} since the run was trained"] if changed else []
@@ -196,8 +199,17 @@ def _about() -> dict[str, Any]:
         "packages": _packages(),
         "commit": _commit(),
         "draws": DRAWS,
+        "tasks": _tasks(),
         "device": jax.devices()[0].device_kind,
     }
+
+
+def _tasks() -> str | None:
+    """What tells one content of the user's file of tasks from another; None without one."""
+    name = os.environ.get(commands.TASKS)
+    with contextlib.suppress(OSError):
+        return hashlib.sha256(pathlib.Path(name).read_bytes()).hexdigest()[:16] if name else None
+    return None
 
 
 def _packages() -> dict[str, str | None]:

@@ -64,7 +64,7 @@ class RenderConfig:
         """
         found = re.fullmatch(r"([1-9]\d?)x([1-9]\d?)", self.grid)
         if not found:
-            raise UserError(f"grid must be columns x rows, such as 3x2, not {self.grid!r}")
+            raise UserError(f"grid must be columns x rows, such as 3x2, up to 99x99, not {self.grid!r}")
         return int(found[1]), int(found[2])
 
     def size(self, kind: str) -> tuple[int, int]:

@@ -29,7 +29,8 @@ def test_minutes_must_be_a_number(module: Any, minutes: str, monkeypatch: pytest
 
 def test_results_are_written_before_they_are_shown(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(campaign, "train", lambda *_: None)
-    monkeypatch.setattr(campaign, "curve", lambda _: [TRAINED])
+    for name in ("curve", "trained"):
+        monkeypatch.setattr(campaign, name, lambda _: [TRAINED])
     for module, args in ((train, ["--phases=false"]), (peers, ["--algorithms", "awr"]), (ablations, [])):
         out = tmp_path / f"{module.__name__}.json"
 
@@ -145,6 +146,8 @@ def test_training_is_measured(tmp_path: pathlib.Path) -> None:
         ("fast", "unknown benchmark 'fast': choose one of train, peers, ablations, loop, physics"),
         ("train --env ants", "unknown task 'ants'"),
         ("train --seeds 0", "seeds and minutes must be positive numbers"),
+        ("loop --num_envs 7 --devices 2", "num_envs 7 cannot be shared out evenly over 2 devices"),
+        ("loop --devices -1", "devices must be a positive number, or 0"),
         ("train --set env=ant", "--set env=ant: env is the benchmark's own"),
         ("train --set num-steps=5", "num-steps is the benchmark's own"),
         ("train --set fast", "settings of train.main as NAME=VALUE, not 'fast'"),
@@ -165,10 +168,16 @@ def test_bad_input_is_one_line(args: str, message: str) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_the_figure_beside_the_numbers_must_be_writable_too(tmp_path: pathlib.Path) -> None:
+def test_where_the_numbers_go_is_looked_at_before_the_work(tmp_path: pathlib.Path) -> None:
     (tmp_path / "x.png").mkdir()
     with pytest.raises(UserError, match=r"x\.png: it is a folder"):
-        results.refuse(tmp_path / "x.json")
+        results.place(tmp_path / "x.json", tmp_path / "runs")
+    with pytest.raises(UserError, match="among the runs and their notes"):
+        results.place(tmp_path / "seed-0.json", tmp_path)
+    (tmp_path / "results.json").mkdir()
+    with pytest.raises(UserError, match=r"results\.json: it is a folder"):
+        results.place(None, tmp_path)
+    assert results.place(None, tmp_path / "new") == tmp_path / "new" / "results.json"
 
 
 @pytest.mark.parametrize("name", ["train", "peers", "ablations", "loop", "physics"])

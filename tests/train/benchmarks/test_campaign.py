@@ -15,6 +15,7 @@ from train.benchmarks.campaign import Job
 from train.console import files
 from train.console.errors import UserError
 from train.engine import config as settings
+from train.engine import lock
 from train.engine.command_line import parse
 
 # A stand-in for a training: it counts its starts in a file beside its folder, and writes a curve.
@@ -53,6 +54,45 @@ def test_what_is_finished_is_not_trained_again(tmp_path: pathlib.Path, trainer: 
     assert starts(folder, "whole") == 1
     assert starts(folder, "half") == 2
     assert campaign.curve(folder / "whole") == [{"env_steps": 20, "mode_return": 5.0, "train_seconds": 60.0}]
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "content", "words"),
+    [
+        ("a.json", "{", "a is not of this command: move it"),
+        ("a/summary.json", "", "summary.json is spoilt: remove it"),
+        ("a/summary.json", "[]", "summary.json is spoilt: remove it"),
+    ],
+)
+def test_spoilt_files_get_one_line(tmp_path: pathlib.Path, trainer: str, spoilt: str, content: str, words: str) -> None:
+    campaign.train([Job("a", (), trainer)], tmp_path)
+    (tmp_path / spoilt).write_text(content)
+    with pytest.raises(UserError, match=words):
+        campaign.train([Job("a", (), trainer)], tmp_path)
+    assert starts(tmp_path, "a") == 1
+
+
+def test_a_run_that_has_lost_its_curve_is_said(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UserError, match=r"gone/metrics\.jsonl has no evaluation any more"):
+        campaign.trained(tmp_path / "gone")
+
+
+def test_a_second_campaign_in_a_folder_is_refused(tmp_path: pathlib.Path, trainer: str) -> None:
+    """Brax's trainers hold no lock, and what they have done so far would be taken away."""
+    with lock.held(tmp_path), pytest.raises(UserError, match="is being trained by process"):
+        campaign.train([Job("a", (), trainer)], tmp_path)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.skipif(campaign.jax_setup.cores() < 2, reason="one core")
+def test_what_had_other_cores_is_said(tmp_path: pathlib.Path, trainer: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its minutes are not those that the command would give now."""
+    campaign.train([Job("a", (), trainer)], tmp_path, at_once=1)
+    every = campaign.jax_setup.cores()
+    assert campaign.cores(tmp_path / "a") == every
+    assert "was trained on" not in capsys.readouterr().out
+    campaign.train([Job("a", (), trainer)], tmp_path, at_once=every)
+    assert f"a was trained on {every} cores, not 1: so are its minutes" in capsys.readouterr().out
 
 
 def test_trainings_are_ours_beside_files_called_as_ours(

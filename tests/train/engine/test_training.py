@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -234,6 +235,27 @@ def test_a_reader_that_does_not_read_holds_nothing_up(tmp_path: pathlib.Path, nu
     os.close(reader)
     os.close(writer)
     assert restoring.steps(run) == [0, logged(run)[-1]["env_steps"]]
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_working_directory_that_is_moved_takes_nothing_along(tmp_path: pathlib.Path, removed: bool) -> None:
+    """Its folder is made anew where it was, whole, and the run goes on from there."""
+    here, run = tmp_path / "here", tmp_path / "here" / "run"
+    here.mkdir()
+    path = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[3])}
+    with training(*SMALL, "--num_steps", 1_000_000_000, "--run_dir", "run", cwd=here, env=path) as process:
+        wait_for(lambda: begun(run))
+        here.rename(tmp_path / "moved")
+        if removed:
+            shutil.rmtree(tmp_path / "moved")
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert f"warning: {run} was moved or removed; it is made anew" in out
+    (step,) = restoring.steps(run)
+    done = runs.here(main.main, "--resume", run, "--num_steps", step + PER_ITERATION)
+    assert done.returncode == 0, done.stderr
+    assert f"goes on from {step:,} env steps" in done.stdout
 
 
 def test_a_run_folder_that_is_moved_meanwhile_is_made_anew(tmp_path: pathlib.Path) -> None:
