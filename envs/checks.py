@@ -68,12 +68,10 @@ def shapes(name: str, function: Callable[..., Any], *args: Any) -> Any:
                 raise BrokenTask(f"broken task: {where} is the {type(leaf).__name__} {leaf!r} after {name}, no array")
         return strong(found)
 
-    def axes(tree: Any, *first: int) -> Any:
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((*first, *x.shape[1 - len(first) :]), x.dtype), tree)
-
     try:
-        # As it will be called, for several environments: not everything can be.
-        return axes(jax.eval_shape(jax.vmap(traced), *axes(args, 1)))
+        several = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), args)
+        found = jax.eval_shape(jax.vmap(traced), *several)  # as it will be called: not everything can be
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), found)
     except BrokenTask:
         raise
     except (Exception, SystemExit) as error:  # of whatever kind somebody else's code raises
