@@ -12,8 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.advance import LIMIT, infinities, sound, strong
-from envs.base import BrokenTask, Env, Twin
-from envs.physics import names
+from envs.base import BrokenTask, Env, Twin, action_names, observation_names
 
 LONGEST = 2**31 - 1  # control steps of an episode are counted in 32 bits
 RESETS = 64  # that are drawn
@@ -152,7 +151,7 @@ def _check_optional(env: Env) -> None:
         raise BrokenTask(f"broken task: max_envs is {_described(most)}, not an int above 0")
     if not isinstance(twin, Twin | None):
         raise BrokenTask(f"broken task: gymnasium is {_described(twin)}, not an envs.base.Twin")
-    for what, named in (("observation_names", names.observations), ("action_names", names.actions)):
+    for what, named in (("observation_names", observation_names), ("action_names", action_names)):
         try:
             named(env)
         except BrokenTask:

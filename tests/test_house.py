@@ -22,8 +22,7 @@ FLOORS = {
     "envs": (
         {"base", "graphics", "packages"},
         {"advance", "own_tasks"},
-        {"vector", "physics", "box2d"},
-        {"checks"},
+        {"vector", "checks", "physics", "box2d"},
         {"gym", "adapters", "imitation"},
         {"registry"},
     ),

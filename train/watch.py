@@ -20,8 +20,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from envs.base import action_names
 from envs.packages import install
-from envs.physics import names
 from train.console import cli
 from train.console.commands import program
 from train.console.errors import UserError, run_program
@@ -78,7 +78,7 @@ class Page:
         self._model = copy.deepcopy(player.env.mj_model)  # type: ignore[attr-defined]  # the scene changes its colours
         self._data = mujoco.MjData(self._model)
         self._template = jax.eval_shape(player.learner.init, jax.random.key(0))
-        self._action_names = ["action"] if player.env.discrete else names.actions(player.env)
+        self._action_names = ["action"] if player.env.discrete else action_names(player.env)
         self._dt, self._task = player.env.dt, player.config.env
         self._wishes: queue.Queue[Callable[[], None]] = queue.Queue()
         self._history: deque[tuple[float, ...]] = deque(maxlen=HISTORY)

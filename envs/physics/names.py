@@ -1,10 +1,8 @@
-"""Names of a task's observations and actions, for files, plots and whoever reads numbers without the code."""
+"""Names of what a MuJoCo model has, for files, plots and whoever reads numbers without the code."""
 
 from typing import Any
 
 import mujoco
-
-from envs.base import BrokenTask, Env
 
 _FREE = (("x", "y", "z", "qw", "qx", "qy", "qz"), ("vx", "vy", "vz", "wx", "wy", "wz"))
 _BALL = (("qw", "qx", "qy", "qz"), ("wx", "wy", "wz"))
@@ -38,31 +36,3 @@ def velocities(model: Any) -> list[str]:
 def actuators(model: Any) -> list[str]:
     """Names of the `nu` actuators of a MuJoCo model."""
     return [model.actuator(i).name or f"actuator_{i}" for i in range(model.nu)]
-
-
-def observations(env: Env) -> list[str]:
-    """Names of the O observations: the task's own `observation_names`, or numbered ones.
-
-    Raises:
-      BrokenTask: if the task has another number of names.
-    """
-    return _names(env, "observation_names", env.observation_size, "obs")
-
-
-def actions(env: Env) -> list[str]:
-    """Names of the A actions: the task's own `action_names`, or numbered ones.
-
-    Raises:
-      BrokenTask: if the task has another number of names.
-    """
-    return _names(env, "action_names", env.action_size, "action")
-
-
-def _names(env: Env, attribute: str, size: int, stem: str) -> list[str]:
-    own = getattr(env, attribute, None)
-    if isinstance(own, str) or not all(isinstance(name, str) for name in (() if own is None else own)):
-        raise BrokenTask(f"broken task: {attribute} is {own!r}, not a list of {size} names")
-    found = [f"{stem}_{i}" for i in range(size)] if own is None else [str(name) for name in own]
-    if len(found) != size:
-        raise BrokenTask(f"broken task: {attribute} has {len(found)} names, and there are {size} to name")
-    return found

@@ -179,7 +179,7 @@ WHOLE = "an int from 1 to 2,147,483,647"
         (Changed(observation_names=["x"]), "observation_names has 1 names, and there are 3 to name"),
         (Changed(action_names=[1]), r"action_names is \[1\], not a list of 1 names"),
         (Changed(action_names="a"), "action_names is 'a', not a list of 1 names"),
-        (Changed(action_names=3), r"action_names raises TypeError: .*not iterable \(.*names.py:\d+\)"),
+        (Changed(action_names=3), r"action_names raises TypeError: .*not iterable \(.*base.py:\d+\)"),
         (unreadable("max_envs"), r"max_envs raises RuntimeError: not configured \(.*test_checks.py:\d+\)"),
         (unreadable("terms"), "terms raises RuntimeError: not configured"),
         (unreadable("action_names"), r"action_names raises RuntimeError: not configured"),

@@ -37,7 +37,7 @@ __all__ = ["pendulum_run"]  # a fixture
         (["--height", "0"], "height must be from 16 to 4096 pixels, not 0"),
         (["--width", "100000"], "width must be from 16 to 4096 pixels, not 100000"),
         (["--width", "wide"], "wide"),
-        (["--grid", "3"], "grid must be columns x rows, such as 3x2, not '3'"),
+        (["--grid", "3"], "grid must be columns x rows, such as 3x2, up to 99x99, not '3'"),
         (["--grid", "0x2"], "grid must be columns x rows"),
         (["--grid", "3x2", "--width", "640"], "width must be a multiple of 3 for a grid of 3x2, not 640: write 639"),
         (["--grid", "99x1", "--height", "8"], "height must be from 16"),

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from awr_mjx import normalizer
+from envs.base import action_names, observation_names
 from envs.packages import install
-from envs.physics import names
 from train.console.errors import UserError
 from train.console.files import write_json
 from train.engine.player import Player
@@ -42,11 +42,11 @@ def metadata(player: Player) -> dict[str, Any]:
         "env_steps": player.env_steps,
         "control_dt": env.dt,
         "observation_size": env.observation_size,
-        "observation_names": names.observations(env),
+        "observation_names": observation_names(env),
         "observation_low": None,
         "observation_high": None,
         "action_size": env.action_size,
-        "action_names": names.actions(env),
+        "action_names": action_names(env),
         "discrete": env.discrete,
         "action_low": None if env.discrete else -1.0,
         "action_high": None if env.discrete else 1.0,

@@ -24,7 +24,7 @@ def states(name: str) -> tuple[Any, Any, jax.Array]:
     """A task, and physics states and controls after 20 random steps of 64 environments."""
     env: Any = registry.make(name, TaskOptions(randomize=False))
     step = jax.jit(jax.vmap(env.step))
-    state = jax.vmap(env.reset)(jax.random.split(jax.random.key(0), STATES))
+    state = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), STATES))
     for i in range(20):
         state = step(state, jax.random.uniform(jax.random.key(i), (STATES, env.action_size), minval=-1))
     return env, state.data, jax.random.uniform(jax.random.key(99), (STATES, env.action_size), minval=-1)

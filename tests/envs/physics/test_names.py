@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from envs import registry
+from envs.base import action_names, observation_names
 from envs.physics import names
 from envs.registry import TaskOptions
 
@@ -32,22 +33,22 @@ def test_every_observation_has_a_name(task: str, full_obs: bool) -> None:
     if full_obs and task != "ant":
         pytest.skip("no full observations")
     env = registry.make(task, TaskOptions(full_obs=full_obs))
-    found = names.observations(env)
+    found = observation_names(env)
     assert len(set(found)) == len(found) == env.observation_size
-    assert len(set(names.actions(env))) == env.action_size
+    assert len(set(action_names(env))) == env.action_size
 
 
 def test_ant_names_are_what_the_numbers_are() -> None:
     env = registry.make("ant")
     state = env.reset(jax.random.key(0))
-    named = dict(zip(names.observations(env), np.asarray(state.obs), strict=True))
+    named = dict(zip(observation_names(env), np.asarray(state.obs), strict=True))
     qpos, qvel = state.data.qpos, state.data.qvel
     assert list(named)[:2] == ["root_z", "root_qw"]
     assert named["root_z"] == qpos[2]
     assert named["ankle_4"] == qpos[-1]
     assert named["root_vx"] == qvel[0]
     assert named["ankle_4_velocity"] == qvel[-1]
-    assert names.actions(env)[:2] == ["hip_4", "ankle_4"]
+    assert action_names(env)[:2] == ["hip_4", "ankle_4"]
 
 
 @pytest.mark.parametrize(
