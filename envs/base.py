@@ -99,7 +99,7 @@ def observation_names(env: Env) -> list[str]:
     """Names of the O observations: the task's own `observation_names`, or numbered ones.
 
     Raises:
-      BrokenTask: if the task has another number of names.
+      BrokenTask: if the task has another number of them, or what is no name.
     """
     return _names(env, "observation_names", env.observation_size, "obs")
 
@@ -108,16 +108,17 @@ def action_names(env: Env) -> list[str]:
     """Names of the A actions: the task's own `action_names`, or numbered ones.
 
     Raises:
-      BrokenTask: if the task has another number of names.
+      BrokenTask: if the task has another number of them, or what is no name.
     """
     return _names(env, "action_names", env.action_size, "action")
 
 
 def _names(env: Env, attribute: str, size: int, stem: str) -> list[str]:
     own = getattr(env, attribute, None)
-    if isinstance(own, str) or not all(isinstance(name, str) for name in (() if own is None else own)):
+    if own is None:
+        return [f"{stem}_{i}" for i in range(size)]
+    if isinstance(own, str) or not all(isinstance(name, str) for name in own):
         raise BrokenTask(f"broken task: {attribute} is {own!r}, not a list of {size} names")
-    found = [f"{stem}_{i}" for i in range(size)] if own is None else [str(name) for name in own]
-    if len(found) != size:
-        raise BrokenTask(f"broken task: {attribute} has {len(found)} names, and there are {size} to name")
-    return found
+    if len(own) != size:
+        raise BrokenTask(f"broken task: {attribute} has {len(own)} names, and there are {size} to name")
+    return [str(name) for name in own]
