@@ -39,13 +39,12 @@ def program(*args: object, module: str = "train.main", **more: Any) -> Done:
 def running(command: Sequence[object], **more: Any) -> Iterator[subprocess.Popen[str]]:
     """A process that goes on while the test does, and does not outlive it; its stdout and stderr can be read."""
     piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
-    process = subprocess.Popen([*map(str, command)], text=True, **piped)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    with subprocess.Popen([*map(str, command)], text=True, **piped) as process:  # closes its pipes
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
 
 
 def training(*args: object, **more: Any) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
