@@ -6,7 +6,7 @@ import math
 import pathlib
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tensorboardX.event_file_writer import EventsWriter
@@ -73,7 +73,7 @@ class MetricsLog:
         every = list(lines(run))
         kept = [values for values in every if values["env_steps"] <= last]
         self.again = max(int(max((values["env_steps"] for values in every), default=0)) - last, 0)
-        self.newest = newest(run, last)
+        self.newest = newest(kept)
         with replacing(run / "metrics.jsonl") as part:
             part.write_text("".join(json.dumps(_finite(values), allow_nan=False) + "\n" for values in kept))
 
@@ -164,10 +164,10 @@ class _Wandb:
         self._run.finish()
 
 
-def newest(run: pathlib.Path, last: int) -> dict[str, float]:
-    """The newest value of everything that a run has logged up to `last` env steps."""
-    found: dict[str, float] = {}
-    for values in lines(run, last):
+def newest(logged: Iterable[Values]) -> Values:
+    """The newest value of everything in `lines`."""
+    found: Values = {}
+    for values in logged:
         found |= values
     return found
 

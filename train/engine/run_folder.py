@@ -137,7 +137,7 @@ def refuse_done(run: pathlib.Path, config: TrainConfig, done: int) -> None:
         return
     if done >= config.num_steps:
         raise UserError(f"{run} has {done:,} env steps already: give a larger --num_steps than {done:,}")
-    minutes = metrics_log.newest(run, done).get("train_seconds", 0.0) / 60
+    minutes = metrics_log.newest(metrics_log.lines(run, done)).get("train_seconds", 0.0) / 60
     if config.minutes and minutes >= config.minutes:
         shown = f"{math.ceil(minutes * 100) / 100:g}"
         raise UserError(f"{run} has {shown} minutes already: give a larger --minutes than {shown}, or 0 for no limit")
@@ -170,7 +170,7 @@ def not_as_before(run: pathlib.Path, done: int) -> list[str]:
     if last.get("draws", 1) != DRAWS:
         changed.append("episodes' starts are drawn in another way")
     found = [f"this resume may not be exact: {', '.join(changed)} since the run was trained"] if changed else []
-    if done and not metrics_log.newest(run, done):
+    if done and not any(metrics_log.lines(run, done)):
         found.append(f"there are no metrics up to {done:,} env steps: minutes are counted from 0 again")
     return found
 

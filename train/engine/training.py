@@ -94,7 +94,7 @@ class Training:
             self.saves.wait()
             first, *more = str(error).strip().splitlines() or ["the device says no more"]
             why = ": ".join([first.strip().rstrip(":"), *(line.strip() for line in more[-1:])])
-            go_on = command("train", "--resume", str(self.run))
+            go_on = command("train", "--resume", self.run)
             raise Failed(f"training broke off: {why} (go on from the newest checkpoint: {go_on})") from error
 
     def _train(self, state: TrainState) -> int:

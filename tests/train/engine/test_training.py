@@ -237,6 +237,16 @@ def test_a_reader_that_does_not_read_holds_nothing_up(tmp_path: pathlib.Path, nu
     assert restoring.steps(run) == [0, logged(run)[-1]["env_steps"]]
 
 
+def goes_on_anew(run: pathlib.Path, out: str) -> int:
+    """The folder `run` was made anew by the training that said `out`, and can go on; returns from which env step."""
+    assert f"warning: {run} was moved or removed; it is made anew" in out
+    (step,) = restoring.steps(run)
+    done = runs.here(main.main, "--resume", run, "--num_steps", step + PER_ITERATION)
+    assert done.returncode == 0, done.stderr
+    assert f"goes on from {step:,} env steps" in done.stdout
+    return step
+
+
 @pytest.mark.parametrize("removed", [False, True])
 def test_a_working_directory_that_is_moved_takes_nothing_along(tmp_path: pathlib.Path, removed: bool) -> None:
     """Its folder is made anew where it was, whole, and the run goes on from there."""
@@ -251,11 +261,7 @@ def test_a_working_directory_that_is_moved_takes_nothing_along(tmp_path: pathlib
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    assert f"warning: {run} was moved or removed; it is made anew" in out
-    (step,) = restoring.steps(run)
-    done = runs.here(main.main, "--resume", run, "--num_steps", step + PER_ITERATION)
-    assert done.returncode == 0, done.stderr
-    assert f"goes on from {step:,} env steps" in done.stdout
+    goes_on_anew(run, out)
 
 
 def test_a_run_folder_that_is_moved_meanwhile_is_made_anew(tmp_path: pathlib.Path) -> None:
@@ -266,10 +272,5 @@ def test_a_run_folder_that_is_moved_meanwhile_is_made_anew(tmp_path: pathlib.Pat
         run.rename(tmp_path / "moved")
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
-        assert process.returncode == 0, err
-        assert f"warning: {run} was moved or removed; it is made anew" in out
-        (step,) = restoring.steps(run)
-        assert step == logged(tmp_path / "moved")[-1]["env_steps"]
-        done = runs.here(main.main, "--resume", run, "--num_steps", step + PER_ITERATION)
-        assert done.returncode == 0, done.stderr
-        assert f"goes on from {step:,} env steps" in done.stdout
+    assert process.returncode == 0, err
+    assert goes_on_anew(run, out) == logged(tmp_path / "moved")[-1]["env_steps"]
