@@ -44,11 +44,17 @@ class AwrConfig:
     """Weights are clipped here, > 0. Paper: 20."""
     relabel: Literal["twice", "once"] = "twice"
     """Recompute values and returns after the value regression (authors' code), or use those from before it."""
+    value_units: Literal["horizon", "returns"] = "horizon"
+    """Values in units of 1 / (1 - gamma), for rewards of about 1 (paper), or of the returns' own mean and std."""
+    expectile: float = 0.5
+    """The value regression's expectile, in (0, 1): 0.5 is the mean (paper); more looks at the better returns (IQL)."""
 
     policy_hidden: tuple[int, ...] = (128, 64)
     """Widths of the policy network's hidden layers. Paper: 128 64."""
     value_hidden: tuple[int, ...] = (128, 64)
     """Widths of the value network's hidden layers. Paper: 128 64."""
+    value_layer_norm: bool = False
+    """Normalise each hidden layer of the value network (LayerNorm) before its activation."""
     activation: Literal["relu", "silu", "tanh"] = "relu"
     """Activation of the hidden layers. Paper: relu."""
     std: float = 0.4
@@ -68,6 +74,8 @@ class AwrConfig:
     """Momentum of SGD, in [0, 1). Paper: 0.9."""
     policy_lr: float = 3e-4
     """Step size of the policy, > 0. Paper: 5e-5 with SGD."""
+    policy_lr_steps: int = 0
+    """If > 0, policy_lr falls to 0 over this many gradient steps on the policy, as half a cosine."""
     target_kl: float = 0.0
     """If > 0, the policy takes less than policy_lr where an iteration would move it by more than this KL (nats)."""
     value_lr: float = 1e-3
@@ -114,6 +122,7 @@ class AwrConfig:
         require(0 <= self.lam <= 1, "lam", "from 0 to 1")
         require(0 <= self.target_ess < 1, "target_ess", "at least 0 (off) and below 1")
         require(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
+        require(0 < self.expectile < 1, "expectile", "above 0 and below 1")
         for name in ("beta", "weight_max", "std", "policy_lr", "value_lr", "obs_clip"):
             require(0 < getattr(self, name) < math.inf, name, "a positive number")
         for name in ("bound_coef", "logit_coef", "std_end", "std_min", "target_kl"):
@@ -124,7 +133,7 @@ class AwrConfig:
         require(not (self.learn_std and self.std_end), "std_end", "0 (off) where learn_std is on")
         for name in ("gamma_steps", "std_steps"):
             require(0 < getattr(self, name) <= STEPS_LAST, name, "from 1 to 2^30")
-        for name in ("policy_updates", "value_updates", "normalizer_steps"):
+        for name in ("policy_updates", "value_updates", "normalizer_steps", "policy_lr_steps"):
             require(getattr(self, name) >= 0, name, "zero or a positive number")
         on_policy = "all with TD(lambda) returns, where buffer_blocks 1 is on-policy"
         require(self.episodes == "all" or self.returns == "monte_carlo", "episodes", on_policy)

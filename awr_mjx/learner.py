@@ -15,12 +15,12 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
-from awr_mjx import episodes, losses, normalizer, reduce, replay, returns
+from awr_mjx import episodes, losses, normalizer, reduce, replay, returns, units
 from awr_mjx.config import STEPS_LAST, AwrConfig
 from awr_mjx.distributions import Categorical, Distribution, Gaussian
 from awr_mjx.networks import Mlp
+from awr_mjx.regression import Params, regress
 
-Params = Any  # a pytree of arrays
 Metrics = dict[str, Float[Array, ""]]
 STEP_LEAST, STEP_LEAST_CHANGE = 1e-3, 0.8  # of a policy step that follows `target_kl`: over all, per iteration
 STEP_FIRST = 0.03  # its start: a whole step after what the critic does not know yet sets off in a direction of chance
@@ -31,7 +31,8 @@ KL_ROWS = 4096  # rows on which KL(new || old) is estimated each iteration
 class LearnerState:
     """Attributes: `policy` and `value` parameters, their optimisers' states, the share of `policy_lr` that the policy
     takes as its step (float32 [], 1 unless `target_kl` is set), the env steps learned from (int32 [], no more than
-    `STEPS_LAST`), and the observation `normalizer`."""
+    `STEPS_LAST`), the observation `normalizer`, and where values are in units of the returns, the mean and std of these
+    (float32 [2], zeros before the first), else None."""
 
     policy: Params
     value: Params
@@ -40,21 +41,34 @@ class LearnerState:
     policy_step: Float[Array, ""]
     env_steps: Int[Array, ""]
     normalizer: normalizer.Normalizer
+    value_units: Float[Array, " 2"] | None = None
+
+
+Draw = Callable[..., replay.Places]  # (ring, key, *shape) -> places [*shape]
 
 
 class Learner:
-    """The algorithm for observations of size O and actions of size A (dimensions, or choices if `discrete`)."""
+    """The algorithm for observations of size O and actions of size A (dimensions, or choices if `discrete`).
 
-    def __init__(self, config: AwrConfig, observation_size: int, action_size: int, discrete: bool) -> None:
+    `draw` says where minibatches are taken from; by default from everywhere in the ring that counts.
+    """
+
+    def __init__(
+        self, config: AwrConfig, observation_size: int, action_size: int, discrete: bool, draw: Draw | None = None
+    ) -> None:
         self.config, self.discrete = config, discrete
         self.observation_size, self.action_size = observation_size, action_size
         self._policy_net = Mlp(config.policy_hidden, action_size, config.activation, small_output=True)
-        self._value_net = Mlp(config.value_hidden, 1, config.activation)
-        self._policy_tx = self._optimizer(config.policy_lr)
+        own_units = config.value_units == "returns"
+        self._value_net = Mlp(config.value_hidden, 1, config.activation, own_units, config.value_layer_norm)
+        steps = config.policy_lr_steps
+        self._policy_tx = self._optimizer(
+            optax.cosine_decay_schedule(config.policy_lr, steps) if steps else config.policy_lr
+        )
         self._value_tx = self._optimizer(config.value_lr)
-        self._draw = replay.draw if config.returns == "td_lambda" else replay.draw_valid
+        self._draw = draw or (replay.draw if config.returns == "td_lambda" else replay.draw_valid)
 
-    def _optimizer(self, lr: float) -> optax.GradientTransformation:
+    def _optimizer(self, lr: float | optax.Schedule) -> optax.GradientTransformation:
         return optax.adam(lr) if self.config.optimizer == "adam" else optax.sgd(lr, self.config.momentum)
 
     def init(self, key: Key[Array, ""]) -> LearnerState:
@@ -77,6 +91,7 @@ class Learner:
             policy_step=jnp.asarray(STEP_FIRST if self.config.target_kl else 1.0, jnp.float32),
             env_steps=jnp.zeros((), jnp.int32),
             normalizer=normalizer.init(obs.shape[-1]),
+            value_units=jnp.zeros(2) if self.config.value_units == "returns" else None,
         )
 
     @property
@@ -114,10 +129,15 @@ class Learner:
 
     def value(self, state: LearnerState, obs: Float[Array, "*batch O"]) -> Float[Array, "*batch"]:
         """V(s) in units of reward, for raw observations [..., O]."""
-        return self._value_units(state.value, state.normalizer, obs) * self.horizon(state)
+        centre, unit = self._centre_and_unit(state)
+        return self._value_output(state.value, state.normalizer, obs) * unit + centre
 
-    def _value_units(self, params: Params, stats: normalizer.Normalizer, obs: Array) -> Array:
-        """The value network's output f(s) = V(s) (1 - gamma)."""
+    def _centre_and_unit(self, state: LearnerState) -> tuple[Array, Array] | tuple[float, Array]:
+        """What an output 0 of the value network means, and how much more an output 1."""
+        return (0.0, self.horizon(state)) if state.value_units is None else (state.value_units[0], state.value_units[1])
+
+    def _value_output(self, params: Params, stats: normalizer.Normalizer, obs: Array) -> Array:
+        """The value network's output f(s)."""
         output: Any = self._value_net.apply({"params": params}, self._normalize(stats, obs))
         return output[..., 0]
 
@@ -159,10 +179,14 @@ class Learner:
 
         g, v = self.relabel(state, ring, live_obs)
         metrics = {"explained_variance": returns.explained_variance(g, v, valid)}
+        if state.value_units is not None:
+            value, value_units = units.rescaled(state.value, state.value_units, g, valid)
+            state = state.replace(value=value, value_units=value_units)  # type: ignore[attr-defined]
         state, metrics["value_loss"] = self.regress_value(state, ring, g, key_value)
         if config.relabel == "twice" and config.value_updates:
             g, v = self.relabel(state, ring, live_obs)
-        _, weights, diagnostics = returns.advantages_and_weights(g, v, valid, config)
+        unit = 1.0 if state.value_units is None else state.value_units[1]
+        _, weights, diagnostics = returns.advantages_and_weights(g, v, valid, config, unit)
         old = state.policy
         state, metrics["policy_loss"] = self.regress_policy(state, ring, weights, key_policy)
         metrics |= diagnostics | self._policy_diagnostics(state, old, ring, key_kl)
@@ -199,12 +223,12 @@ class Learner:
         self, state: LearnerState, ring: replay.Ring, g: Float[Array, "C N"], key: Key[Array, ""]
     ) -> tuple[LearnerState, Float[Array, ""]]:
         """Fits the value network to the returns `g` [C, N]; gives the new state and the mean loss []."""
-
-        horizon = self.horizon(state)
+        centre, unit = self._centre_and_unit(state)
 
         def loss(params: Params, batch: replay.Batch) -> Array:
-            prediction = self._value_units(params, state.normalizer, batch.obs)
-            return losses.value_loss(prediction, batch.extra["target"] / horizon, batch.valid)
+            prediction = self._value_output(params, state.normalizer, batch.obs)
+            target = (batch.extra["target"] - centre) / unit
+            return losses.value_loss(prediction, target, batch.valid, self.config.expectile)
 
         def read(places: replay.Places) -> replay.Batch:
             return replay.read(ring, places, target=g)
@@ -253,41 +277,3 @@ def next_step(step: Float[Array, ""], kl: Float[Array, ""], target: float) -> Fl
     """
     change = jnp.sqrt(target / jnp.maximum(kl, 1e-3 * target))
     return jnp.clip(step * jnp.clip(change, STEP_LEAST_CHANGE, 1 / STEP_LEAST_CHANGE), STEP_LEAST, 1.0)
-
-
-def regress(
-    loss: Callable[[Params, replay.Batch], Array],
-    tx: optax.GradientTransformation,
-    params: Params,
-    opt: optax.OptState,
-    read: Callable[[replay.Places], replay.Batch],
-    places: replay.Places,
-    scale: Float[Array, ""] | float = 1.0,
-) -> tuple[Params, optax.OptState, Float[Array, ""]]:
-    """Takes U gradient steps, each on a minibatch of its own, as one scan.
-
-    Args:
-      loss: (params, minibatch) -> scalar [].
-      tx: the optimiser of `params`, `opt` its state.
-      read: places [B] -> minibatch.
-      places: those of U >= 0 minibatches [U, B].
-      scale: multiplies every step, a scalar [].
-
-    Returns:
-      New parameters, new optimiser state, and the mean loss [] of all steps (0 if there were none).
-    """
-
-    def step(
-        carry: tuple[Params, optax.OptState], places: replay.Places
-    ) -> tuple[tuple[Params, optax.OptState], Array]:
-        params, opt = carry
-        batch = read(places)
-        with reduce.over(None):
-            found = jax.value_and_grad(loss)(params, batch)
-            rows = reduce.total(batch.valid.astype(jnp.float32))
-        value, gradient = reduce.weighted_mean(found, rows)
-        changes, opt = tx.update(gradient, opt, params)
-        return (optax.apply_updates(params, jax.tree.map(lambda x: scale * x, changes)), opt), value
-
-    (params, opt), values = lax.scan(step, (params, opt), places)
-    return params, opt, jnp.sum(values) / max(len(values), 1)

@@ -8,10 +8,18 @@ from awr_mjx.distributions import Categorical, Distribution, Gaussian
 
 
 def value_loss(
-    prediction: Float[Array, " B"], target: Float[Array, " B"], valid: Bool[Array, " B"]
+    prediction: Float[Array, " B"], target: Float[Array, " B"], valid: Bool[Array, " B"], expectile: float = 0.5
 ) -> Float[Array, ""]:
-    """0.5 mean (target - prediction)^2, a scalar []; both [B] are in units of 1 / (1 - gamma)."""
-    return 0.5 * reduce.mean(jnp.square(target - prediction), valid)
+    """0.5 mean (target - prediction)^2, a scalar []; both [B] are in the units of the value network.
+
+    With another `expectile` in (0, 1), targets above the prediction count 2 expectile, those below 2 (1 - expectile)
+    (Kostrikov, Nair, Levine 2021, arXiv 2110.06169, section 4.1).
+    """
+    error = target - prediction
+    square = jnp.square(error)
+    if expectile != 0.5:
+        square = square * 2.0 * jnp.where(error > 0, expectile, 1.0 - expectile)
+    return 0.5 * reduce.mean(square, valid)
 
 
 def policy_loss(

@@ -24,17 +24,22 @@ class Mlp(nn.Module):
       outputs: width of the output layer.
       activation: name in `ACTIVATIONS`.
       small_output: initialise the output kernel near zero.
+      layer_norm: normalise each hidden layer before its activation (Ba, Kiros, Hinton 2016, arXiv 1607.06450).
     """
 
     widths: tuple[int, ...]
     outputs: int
     activation: str
     small_output: bool = False
+    layer_norm: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "*batch I"]) -> Float[Array, "*batch K"]:
         """Maps inputs [..., I] to outputs [..., K]."""
         for i, width in enumerate(self.widths):
-            x = ACTIVATIONS[self.activation](nn.Dense(width, name=f"hidden_{i}")(x))
+            x = nn.Dense(width, name=f"hidden_{i}")(x)
+            if self.layer_norm:
+                x = nn.LayerNorm(name=f"norm_{i}")(x)
+            x = ACTIVATIONS[self.activation](x)
         kernel_init = small_uniform if self.small_output else nn.initializers.lecun_normal()
         return nn.Dense(self.outputs, kernel_init=kernel_init, name="out")(x)

@@ -103,16 +103,21 @@ def beta_for_share(advantages: Float[Array, "*n"], valid: Bool[Array, "*n"], sha
 
 
 def advantages_and_weights(
-    returns: Float[Array, "C N"], values: Float[Array, "C N"], valid: Bool[Array, "C N"], config: AwrConfig
+    returns: Float[Array, "C N"],
+    values: Float[Array, "C N"],
+    valid: Bool[Array, "C N"],
+    config: AwrConfig,
+    unit: float | Float[Array, ""] = 1.0,
 ) -> tuple[Float[Array, "C N"], Float[Array, "C N"], dict[str, Float[Array, ""]]]:
     """Advantages (raw), weights min(exp(A / beta), w_max) and their diagnostics, over the `valid` rows, all [C, N].
 
     With `config.advantage` "standardized", A is first brought to mean 0 and std 1 over the valid rows, as in the
-    authors' code. Weights of rows that are not valid are 0.
+    authors' code; a std far below `unit` [], what a return is about, counts as none. Weights of rows that are not valid
+    are 0.
     """
     advantages = returns - values if config.baseline else returns
     centre, std = reduce.mean_and_std(advantages, valid)
-    scaled = (advantages - centre) / (std + 1e-5) if config.advantage == "standardized" else advantages
+    scaled = (advantages - centre) / (std + 1e-5 * unit) if config.advantage == "standardized" else advantages
     beta = beta_for_share(scaled, valid, config.target_ess) if config.target_ess else jnp.float32(config.beta)
     if config.weighting == "uniform":
         weights, clipped = jnp.ones_like(scaled), jnp.zeros_like(valid)

@@ -18,7 +18,7 @@ SHAPE = re.compile(r"\[[^\]]*\]")
 # The rooms by floor: a room knows those below it, and of its own floor only itself. A file at the top of `train` is a
 # program of its own; `envs/base.py` and the like are rooms of one file.
 FLOORS = {
-    "train": ({"console"}, {"engine", "datasets"}, {"policies", "pictures"}, {"benchmarks"}, {"programs"}),
+    "train": ({"console"}, {"datasets"}, {"engine"}, {"policies", "pictures"}, {"benchmarks"}, {"programs"}),
     "envs": (
         {"base", "graphics", "packages"},
         {"advance", "own_tasks"},

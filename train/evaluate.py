@@ -52,7 +52,7 @@ def main() -> int:
     returns, lengths, terms = seen.returns, seen.lengths, seen.terms_per_step()
     result = {
         "env": player.config.env,
-        "env_steps": player.env_steps,
+        player.config.clock: player.steps,
         "episodes": config.episodes,
         "seed": config.seed,
         "return_mean": float(returns.mean()),
@@ -65,7 +65,7 @@ def main() -> int:
 
     def tell() -> None:
         print(
-            f"{result['env']} after {player.env_steps:,} env steps: mode return {result['return_mean']:.1f} ± "
+            f"{result['env']} after {player.after}: mode return {result['return_mean']:.1f} ± "
             f"{result['return_std']:.1f} over {config.episodes} episodes of {result['steps_mean']:.0f} steps on average"
         )
         if trouble := seen.trouble():

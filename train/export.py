@@ -109,7 +109,7 @@ def main() -> int:
     found = export(player, out)
     beside = formats.write_metadata(player, out)
     size, kind = out.stat().st_size / 1000, KINDS[name]
-    print(f"{out}: {player.config.env} after {player.env_steps:,} env steps, {size:.1f} kB")
+    print(f"{out}: {player.config.env} after {player.after}, {size:.1f} kB")
     if beside:
         print(f"{beside}: what the policy is for")
     print(f"played on {CHECKS:,} observations with {kind.player}: outputs differ from JAX's by at most {found:.1e}")

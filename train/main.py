@@ -1,7 +1,9 @@
 """Trains a policy: `python -m train.main --env ant --num_envs 4096`. A run stopped anywhere goes on with `--resume`."""
 
 import contextlib
+import dataclasses
 import time
+from typing import Any
 
 import jax
 
@@ -12,20 +14,33 @@ from train.console.errors import UserError, run_program
 from train.console.screen import Screen
 from train.console.tasks import show_tasks
 from train.engine import config as settings
-from train.engine import jax_setup, memory, restoring, run_folder
+from train.engine import jax_setup, memory, restoring, run_folder, static_data
 from train.engine.command_line import parse
+from train.engine.config import TrainConfig
 from train.engine.loop import Loop
 from train.engine.metrics_log import MetricsLog
 from train.engine.signals import Stop
+from train.engine.static_loop import StaticLoop
 from train.engine.training import Clock, Training
 
 PROGRAM_START = time.monotonic()
 
 
 def _from(done: int | None, again: int) -> str:
-    """Where a resumed run goes on, from a checkpoint or None; it was trained for `again` env steps after that."""
-    start = "has no checkpoint yet: starts from its settings" if done is None else f"goes on from {done:,} env steps"
+    """Where a resumed run goes on, from a checkpoint or None; it was trained for `again` steps after that."""
+    start = "has no checkpoint yet: starts from its settings" if done is None else f"goes on from {done:,} steps"
     return f"{start}; {again:,} more in its log, which no checkpoint has, are trained again" if again else start
+
+
+def _loop(config: TrainConfig) -> tuple[Loop | StaticLoop, dict[str, Any] | None]:
+    """What trains, and what it says of the logged data, where these are what it learns from."""
+    env = registry.make(config.env, config.task)
+    check_task(env)
+    if config.logged:
+        return static_data.loop(env, config)
+    if problems := config.awr.problems(env.episode_length):
+        raise UserError(problems[0])
+    return Loop(env, config.awr, config.num_envs, config.epoch_iterations, config.devices), None
 
 
 def main() -> int:
@@ -41,38 +56,38 @@ def main() -> int:
             stack.enter_context(run_folder.taken_up(run))
         elif command.run_dir:
             run_folder.refuse_existing(command.run_dir)
-        fitting = jax_setup.fitting_devices(config.num_envs, config.awr.batch_size, jax_setup.cores())
+        static = bool(config.logged)
+        fitting = 1 if static else jax_setup.fitting_devices(config.num_envs, config.awr.batch_size, jax_setup.cores())
         jax_setup.start_jax(registry.calls_lapack(config.env, config.task), config.devices or fitting, reserve=True)
-        config = jax_setup.choose_devices(config, resumed=bool(run))
-        env = registry.make(config.env, config.task)
-        check_task(env)
-        if problems := config.awr.problems(env.episode_length):
-            raise UserError(problems[0])
-        loop = Loop(env, config.awr, config.num_envs, config.epoch_iterations, config.devices)
+        config = dataclasses.replace(config, devices=1) if static else jax_setup.choose_devices(config, bool(run))
+        loop, data = _loop(config)
+        if run:
+            run_folder.refuse_other_data(run, data)
         template = loop.template()
-        plan = memory.plan(template, config.checkpoint_ring, loop.mesh.devices.tolist())
+        plan = memory.plan(loop.held(template), config.checkpoint_ring, loop.mesh.devices.tolist(), static)
         done, state = 0, None
         if run and restoring.steps(run):
             done, state, warnings = restoring.restore(run, template)
             errors.warn([*warnings, *run_folder.not_as_before(run, done)])
             run_folder.refuse_done(run, config, done)
-        run = run or stack.enter_context(run_folder.made(command.run_dir, config))
-        log = MetricsLog(run, done if command.resume else None, settings.to_dict(config) if config.wandb else None)
+        run = run or stack.enter_context(run_folder.made(command.run_dir, config, data))
+        wandb = settings.to_dict(config) if config.wandb else None
+        log = MetricsLog(run, done if command.resume else None, wandb, config.clock)
         stack.callback(log.close)
-        screen = Screen(config.num_steps, config.minutes)
+        screen = Screen(config.num_steps, config.minutes, config.clock)
         stack.callback(screen.close)
         stop = Stop(say=screen.last_words)
         stack.callback(stop.close)
         device = jax.devices()[0]
-        screen.say(f"{config.env}: {config.num_envs} environments on {config.devices} {device.device_kind}")
+        what = static_data.described(data) if data else f"{config.num_envs} environments"
+        screen.say(f"{config.env}: {what} on {config.devices} {device.device_kind}")
         if command.resume:
             screen.say(_from(done if state else None, log.again))
         screen.say(f"memory: {plan}")
         screen.say("compiling: up to a minute the first time, seconds after that")
         begun = time.monotonic()
-        epoch = loop.epoch.lower(template).compile()
-        usage = epoch.memory_analysis()
-        workspace = plan.in_all(usage.temp_size_in_bytes if usage else 0)
+        epoch, workspace = loop.compile()
+        workspace = plan.in_all(workspace)
         plan.refuse(workspace)
         seconds = time.monotonic() - begun
         screen.say(f"compiled in {seconds:.1f} s; an iteration works in {memory.human(workspace)} more")

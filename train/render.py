@@ -27,7 +27,7 @@ def main() -> int:
     ends = [end for clip in clips for end in episodes(clip)]
     for end in ends[:TOLD]:
         over = "" if end.over else ", not over yet"
-        print(f"{task} after {player.env_steps:,} env steps: episode return {end.total:.1f} in {end.steps} steps{over}")
+        print(f"{task} after {player.after}: episode return {end.total:.1f} in {end.steps} steps{over}")
     if len(ends) > TOLD:
         print(f"and {len(ends) - TOLD} more")
     return 0

@@ -149,10 +149,11 @@ def table(head: list[str], rows: list[list[Any]]) -> str:
 
 def summary(runs: list[Run]) -> str:
     """A table of what each run reached."""
-    head = ["run", "task", "seed", "env steps", "best mode return", "last mode return", "minutes", "env steps/s"]
+    clock = runs[0].clock if len({run.clock for run in runs}) == 1 else "steps"
+    head = ["run", "task", "seed", clock, "best mode return", "last mode return", "minutes", f"{clock}/s"]
     rows = []
     for run in runs:
-        evaluations, steps, seconds = run.evaluations(), run.rows[-1]["env_steps"], run.newest("train_seconds")
+        evaluations, steps, seconds = run.evaluations(), int(run.rows[-1]["step"]), run.newest("train_seconds")
         returns = [f"{point['mode_return']:,.1f}" for point in evaluations] or ["-"]
         best = f"{max(point['mode_return'] for point in evaluations):,.1f}" if evaluations else "-"
         row = [run.name, run.settings["env"], run.settings["seed"], steps, best, returns[-1]]
@@ -195,7 +196,7 @@ def movie_of(run: pathlib.Path, name: str, seconds: float) -> str:
         warn([f"no video: {error}"])
         return f"<p>No video: {html.escape(str(error))}</p>"
     end = film.episodes(clips[0])[0]
-    words = f"{name} after {player.env_steps:,} env steps: {end.total:,.1f} in {end.steps:,} control steps"
+    words = f"{name} after {player.after}: {end.total:,.1f} in {end.steps:,} control steps"
     source = f'<video controls loop muted autoplay src="data:video/mp4;base64,{data}"></video>'
     return f"<figure>{source}<figcaption>{html.escape(words)}</figcaption></figure>"
 

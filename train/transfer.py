@@ -96,7 +96,7 @@ def main() -> int:
     here = found.returns
     ratio = float(there.mean() / here.mean()) if here.mean() > 0 else None  # no share of nothing, or of a loss
     twin = player.env.gymnasium.name  # type: ignore[attr-defined]
-    result = {"env": player.config.env, "env_steps": player.env_steps, "gymnasium": twin, "ratio": ratio}
+    result = {"env": player.config.env, player.config.clock: player.steps, "gymnasium": twin, "ratio": ratio}
     lists = {"returns_gymnasium": [float(x) for x in there], "returns_here": [float(x) for x in here]}
 
     def tell() -> None:

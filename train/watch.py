@@ -80,6 +80,7 @@ class Page:
         self._template = jax.eval_shape(player.learner.init, jax.random.key(0))
         self._action_names = ["action"] if player.env.discrete else action_names(player.env)
         self._dt, self._task = player.env.dt, player.config.env
+        self._clock = player.config.clock.replace("_", " ")
         self._wishes: queue.Queue[Callable[[], None]] = queue.Queue()
         self._history: deque[tuple[float, ...]] = deque(maxlen=HISTORY)
         self._budget = 0.0
@@ -153,7 +154,7 @@ class Page:
     def _choose_checkpoint(self) -> None:
         chosen = self._checkpoint.value
         self._follow = chosen == NEWEST
-        if not self._follow and int(chosen) != self._live.env_steps:
+        if not self._follow and int(chosen) != self._live.trained:
             self._load(int(chosen))
         self._looked = 0.0
 
@@ -164,16 +165,16 @@ class Page:
             self._live.use(learned, env_steps)
             self._notice = ""
         except UserError as error:
-            self._notice = f"{error}; still showing {self._live.env_steps:,}"
+            self._notice = f"{error}; still showing {self._live.trained:,}"
 
     def _options(self) -> list[str]:
         there = restoring.steps(self._config.run)
-        return [NEWEST, *(str(step) for step in sorted({*there, self._live.env_steps}, reverse=True))]
+        return [NEWEST, *(str(step) for step in sorted({*there, self._live.trained}, reverse=True))]
 
     def _look(self) -> None:
         """Finds what training has saved or removed since the last look."""
         there = restoring.steps(self._config.run)
-        if self._follow and there and max(there) != self._live.env_steps:
+        if self._follow and there and max(there) != self._live.trained:
             self._load(None)
         options = tuple(self._options())
         if options != tuple(self._checkpoint.options):
@@ -220,7 +221,7 @@ class Page:
     def _plot(self) -> None:
         shown = self._live.shown
         state = "playing" if self.playing else "paused"
-        words = [f"**{self._task}** after {self._live.env_steps:,} env steps, {state}"]
+        words = [f"**{self._task}** after {self._live.trained:,} {self._clock}, {state}"]
         words.append(f"time {shown.steps * self._dt:.2f} s, step {shown.steps:,}")
         words.append(f"return {shown.total:,.1f}, reward {shown.reward:.2f}")
         if self._notice:

@@ -104,18 +104,18 @@ def test_page_follows_the_newest_checkpoint_and_survives_one_that_goes(tmp_path:
     run = make_run(tmp_path / "run", "inverted_pendulum")
     with page(run) as shown:
         shown.tick(0.1)
-        assert shown._live.env_steps == 1234
+        assert shown._live.trained == 1234
         assert tuple(shown._checkpoint.options) == ("newest", "1234")
         save(run, 2000, seed=1)
         shown._looked = 0.0
         shown.tick(0.1)
-        assert shown._live.env_steps == 2000
+        assert shown._live.trained == 2000
         assert tuple(shown._checkpoint.options) == ("newest", "2000", "1234")
         # Another one is chosen, and is gone before it is read: what plays stays, and the page says so.
         shutil.rmtree(checkpoint_format.folder(run) / "1234")
         shown._checkpoint.value = "1234"
         shown.tick(0.1)
-        assert shown._live.env_steps == 2000
+        assert shown._live.trained == 2000
         shown._plotted = 0.0
         shown.tick(0.1)
         assert "no checkpoint 1234" in shown._status.content
@@ -124,7 +124,7 @@ def test_page_follows_the_newest_checkpoint_and_survives_one_that_goes(tmp_path:
         shutil.rmtree(checkpoint_format.folder(run) / "2000")
         shown._looked = 0.0
         shown.tick(0.1)
-        assert shown._live.env_steps == 2000
+        assert shown._live.trained == 2000
 
 
 def test_page_keeps_to_a_chosen_checkpoint(tmp_path: pathlib.Path) -> None:
@@ -133,12 +133,12 @@ def test_page_keeps_to_a_chosen_checkpoint(tmp_path: pathlib.Path) -> None:
         save(run, 2000, seed=1)
         shown._looked = 0.0
         shown.tick(0.1)
-        assert shown._live.env_steps == 1234
+        assert shown._live.trained == 1234
         shown._checkpoint.value = "newest"
         shown.tick(0.1)
         shown._looked = 0.0
         shown.tick(0.1)
-        assert shown._live.env_steps == 2000
+        assert shown._live.trained == 2000
 
 
 def test_only_this_computer_is_listened_to_unless_told_otherwise(pendulum_run: pathlib.Path) -> None:

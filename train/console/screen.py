@@ -22,11 +22,13 @@ Field = tuple[str, str]  # what a progress line says, in full and in short
 class Screen:
     """What the user sees while a run goes on. Nothing here raises, whatever becomes of the terminal or the pipe."""
 
-    def __init__(self, total_steps: int, minutes: float) -> None:
-        """A run ends after `total_steps` env steps or `minutes` (0: no limit), whichever comes first."""
+    def __init__(self, total_steps: int, minutes: float, clock: str = "env_steps") -> None:
+        """A run ends after `total_steps` of its `clock` or `minutes` (0: no limit), whichever comes first."""
         self._console = Console(file=cast(IO[str], Unfailing(sys.stdout)), highlight=False, soft_wrap=True)
         limit = f" or {minutes:g} minutes" if minutes else ""
-        self._whole = f"{total_steps:,} env steps{limit}", f"{short(total_steps)} steps{limit}"
+        words = clock.replace("_", " ")
+        self._clock = clock
+        self._whole = f"{total_steps:,} {words}{limit}", f"{short(total_steps)} steps{limit}"
         self._last = -math.inf
         self._begun: tuple[float, float] | None = None  # time and share of the first line, when all is compiled
         self._share, self._fields = 0.0, list[Field]()
@@ -51,7 +53,7 @@ class Screen:
         self._begun = self._begun or (now, share)
         left = time_left(now - self._begun[0], self._begun[1], share)
         self._share = min(share, 1.0)
-        self._fields = fields(steps, self._whole, self._share, left, values, mode_return, quarantined)
+        self._fields = fields(steps, self._whole, self._share, left, values, mode_return, quarantined, self._clock)
         if self._live is None and now - self._last >= PLAIN_SECONDS:
             self._last = now
             self.say(", ".join(long for long, _ in self._fields))
@@ -84,6 +86,7 @@ def fields(
     values: dict[str, float],
     mode_return: float | None,
     quarantined: int,
+    clock: str = "env_steps",
 ) -> list[Field]:
     """What a progress line says, what matters most first. `left` is empty, and metrics are left out, if not known."""
     found = [(f"{share:.0%}", f"{share:.0%}")]
@@ -94,8 +97,8 @@ def fields(
     if mode_return is not None:
         found.append((f"mode return {number(mode_return)}", f"return {number(mode_return)}"))
     found.append((f"{steps:,} of {whole[0]}", f"{short(steps)} of {whole[1]}"))
-    speed = values["env_steps_per_second"]
-    found.append((f"{speed:,.0f} env steps/s", f"{short(speed)}/s"))
+    speed = values[f"{clock}_per_second"]
+    found.append((f"{speed:,.0f} {clock.replace('_', ' ')}/s", f"{short(speed)}/s"))
     if "reward_per_step" in values:
         reward = number(values["reward_per_step"])
         found.append((f"reward/step {reward}", f"reward {reward}"))

@@ -41,16 +41,15 @@ def folder(run: pathlib.Path) -> pathlib.Path:
 
 def items_of(state: TrainState) -> dict[str, Any]:
     """The items of arrays of a checkpoint of `state`."""
-    return {
-        "learner": state.learner,
-        "ring": state.ring,
-        "rest": {"env": state.env, "key": state.key, "counts": state.counts},
-    }
+    rest = {"env": state.env, "key": state.key, "counts": state.counts}
+    items = {"learner": state.learner, "ring": state.ring, "rest": {k: v for k, v in rest.items() if v is not None}}
+    return {name: item for name, item in items.items() if item is not None}
 
 
 def state_of(items: dict[str, Any]) -> TrainState:
     """The state that `items_of` took apart."""
-    return TrainState(learner=items["learner"], ring=items["ring"], **items["rest"])
+    rest = {"env": None, **items["rest"]}  # learning from static data there is neither an environment nor a ring
+    return TrainState(learner=items["learner"], ring=items.get("ring"), **rest)  # type: ignore[arg-type]
 
 
 def described(items: dict[str, Any]) -> dict[str, tuple[list[Any], Any]]:

@@ -17,7 +17,7 @@ from train.engine.restoring import mode_returns, steps
 
 
 class _Best:
-    """An Orbax `PreservationPolicy`: keeps the checkpoint with the highest of `returns`, mode returns by env steps.
+    """An Orbax `PreservationPolicy`: keeps the checkpoint with the highest of `returns`, mode returns by steps.
 
     Orbax's own `BestN` knows only the returns that were saved by the same process, so a resumed run lost its best.
     """
@@ -35,13 +35,13 @@ class Checkpoints:
     """The checkpoints of one run, for the process that trains it.
 
     Attributes:
-      returns: mode returns by env steps, of all that were evaluated.
+      returns: mode returns by steps, of all that were evaluated.
     """
 
-    def __init__(self, run: pathlib.Path, keep: int, with_ring: bool) -> None:
-        """Keeps the newest `keep` checkpoints and the best one in `run`/checkpoints."""
+    def __init__(self, run: pathlib.Path, keep: int, with_ring: bool, clock: str = "env_steps") -> None:
+        """Keeps the newest `keep` checkpoints and the best one in `run`/checkpoints; `clock` counts their steps."""
         quiet()
-        self.run, self.with_ring = run, with_ring
+        self.run, self.with_ring, self.clock = run, with_ring, clock
         self.returns = mode_returns(run)
         keeps = [policies.LatestN(keep), _Best(self.returns)]
         options = ocp.CheckpointManagerOptions(
@@ -51,32 +51,32 @@ class Checkpoints:
         # Training goes on with the donated state while the save is under way, so the save needs a copy of its own.
         self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
 
-    def set_aside_after(self, env_steps: int) -> None:
-        """Renames checkpoints newer than `env_steps`: damaged ones, or the run would not have resumed before them."""
+    def set_aside_after(self, steps_done: int) -> None:
+        """Renames checkpoints newer than `steps_done`: damaged ones, or the run would not have resumed before them."""
         for step in steps(self.run):
-            if step > env_steps:
+            if step > steps_done:
                 place = folder(self.run) / str(step)
                 names = itertools.chain([f"damaged-{step}"], (f"damaged-{step}-{i}" for i in itertools.count(2)))
                 place.rename(next(new for name in names if not (new := place.with_name(name)).exists()))
                 self.returns.pop(step, None)
         self._manager.reload()
 
-    def save(self, state: TrainState, env_steps: int, mode_return: float | None = None) -> str | None:
+    def save(self, state: TrainState, step: int, mode_return: float | None = None) -> str | None:
         """Starts saving `state`; returns what went wrong, if anything did (an earlier save's failure included)."""
         problem = self.wait()
         if problem:
             self._sweep()
         items = items_of(state)
-        if not self.with_ring or env_steps == 0:  # at the start it is empty
-            del items["ring"]
+        if not self.with_ring or step == 0:  # at the start it is empty
+            items.pop("ring", None)
         items = self._copy(items)
-        meta: dict[str, Any] = {"format": FORMAT, "env_steps": env_steps, "mode_return": mode_return}
+        meta: dict[str, Any] = {"format": FORMAT, self.clock: step, "mode_return": mode_return}
         meta["leaves"] = {name: [*kind, checksum(leaf)] for name, (kind, leaf) in described(items).items()}
         arrays = {name: ocp.args.StandardSave(storable(item)) for name, item in items.items()}
         if mode_return is not None:
-            self.returns[env_steps] = mode_return
+            self.returns[step] = mode_return
         try:
-            self._manager.save(env_steps, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **arrays), force=True)
+            self._manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **arrays), force=True)
         except Exception as error:  # whatever the file system or Orbax makes of it, training must go on
             problem = problem or reason(error)
             self._sweep()

@@ -12,7 +12,7 @@ from train.console.commands import program
 from train.console.errors import UserError, warn
 from train.engine import config as settings
 from train.engine.config import TrainConfig
-from train.engine.presets import preset
+from train.engine.presets import preset, static_preset
 
 DESCRIPTION = "Trains a policy. A run stopped anywhere goes on with --resume."
 
@@ -40,15 +40,20 @@ def parse(args: list[str]) -> Command:
     resume, env, variant = (cli.peek(args, name, None) for name in ("resume", "env", "variant"))
     variant = variant or "awr"
     saved = settings.read(pathlib.Path(resume)) if resume else None
-    start = saved or preset(env or TrainConfig.env)
+    static = cli.peek(args, "data", None) is not None
+    if static and not (saved or env):
+        raise UserError("name the task that the data are of with --env")
+    start = saved or (static_preset(env or "") if static else preset(env or TrainConfig.env))
     if variant not in VARIANTS:
         raise UserError(f"unknown variant {variant!r}: choose one of {', '.join(VARIANTS)}")
     awr = VARIANTS[variant](start.awr)
     # One that steps for longer does so with fewer environments: an iteration has as many samples as before.
     num_envs = max(1, start.num_envs * start.awr.rollout_steps // awr.rollout_steps)
-    start = dataclasses.replace(start, awr=awr, num_envs=num_envs)
+    start = dataclasses.replace(start, awr=awr, num_envs=start.num_envs if static else num_envs)
     command = cli.parse(Command, args, prog=program("train"), description=DESCRIPTION, default=Command(config=start))
-    if not saved and cli.peek(args, "batch_size", None) is None:
+    if not saved and static:
+        command = dataclasses.replace(command, config=_whole_schedule(command.config, args))
+    elif not saved and cli.peek(args, "batch_size", None) is None:
         command = dataclasses.replace(command, config=_with_batches_that_fit(command.config))
     command.config.validate()
     if saved:
@@ -58,6 +63,15 @@ def parse(args: list[str]) -> Command:
         if command.run_dir and command.run_dir.resolve() != pathlib.Path(resume or "").resolve():
             raise UserError("--run_dir and --resume name two folders: give only --resume")
     return command
+
+
+def _whole_schedule(config: TrainConfig, args: list[str]) -> TrainConfig:
+    """The settings with whole paths, and a `policy_lr_steps` that was not asked for as long as the run."""
+    awr, logged = config.awr, config.logged.placed()
+    if awr.policy_lr_steps and cli.peek(args, "policy_lr_steps", None) is None:
+        share = awr.policy_updates / max(awr.policy_updates + awr.value_updates, 1)
+        awr = dataclasses.replace(awr, policy_lr_steps=max(1, round(config.num_steps * share)))
+    return dataclasses.replace(config, awr=awr, logged=logged)
 
 
 def _with_batches_that_fit(config: TrainConfig) -> TrainConfig:

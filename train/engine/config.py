@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import pathlib
+import types
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import tyro
@@ -12,6 +13,7 @@ from awr_mjx.config import AwrConfig
 from envs.packages import install
 from envs.registry import TaskOptions
 from train.console.errors import UserError
+from train.datasets.choice import Filter, Logged
 from train.engine.streams import check_seed
 
 STEPS_LAST, COUNT_LAST = 2**62, 2**31 - 1  # that are counted; env steps have 64 bits
@@ -28,7 +30,7 @@ class TrainConfig:
     num_envs: int = 4096
     """Environments that step in parallel."""
     num_steps: int = 8_000_000
-    """Env steps to train for, all environments together (rounded up to whole epochs)."""
+    """Env steps to train for, all environments together (rounded up to whole epochs); with --data, gradient steps."""
     minutes: float = 0.0
     """Minutes of training, without compiling, evaluations and saves, after which a run ends too; 0: no limit."""
     seed: int = 0
@@ -52,12 +54,21 @@ class TrainConfig:
     wandb: bool = False
     """Log to Weights & Biases too; with WANDB_MODE=offline in the environment, to the run's folder alone."""
 
+    logged: Annotated[Logged, tyro.conf.arg(name="")] = dataclasses.field(default_factory=Logged)
+    """Logged data to learn from instead."""
     awr: Annotated[AwrConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=AwrConfig)
     """The algorithm."""
 
     @property
+    def clock(self) -> str:
+        """What the steps of this run are called: env_steps, or gradient_steps where it collects nothing."""
+        return "gradient_steps" if self.logged else "env_steps"
+
+    @property
     def epoch_steps(self) -> int:
-        """Env steps of one epoch, all environments together."""
+        """Env steps of one epoch, all environments together, or its gradient steps where it collects nothing."""
+        if self.logged:
+            return (self.awr.value_updates + self.awr.policy_updates) * self.epoch_iterations
         return self.num_envs * self.awr.rollout_steps * self.epoch_iterations
 
     def validate(self) -> None:
@@ -85,6 +96,9 @@ class TrainConfig:
         problems = self.awr.problems()
         if problems:
             raise UserError(problems[0])
+        self.logged.validate()
+        if self.logged:
+            return self._validate_static()
         samples = self.num_envs * self.awr.capacity
         if self.awr.batch_size > samples:
             raise UserError(
@@ -94,6 +108,16 @@ class TrainConfig:
         if self.epoch_steps >= 2**31:
             steps = f"{self.epoch_steps:,}"
             raise UserError(f"an epoch has {steps} env steps: lower num_envs, rollout_steps or epoch_iterations")
+
+    def _validate_static(self) -> None:
+        """Refuses what makes no sense where nothing is collected, so that there are no env steps."""
+        if self.devices > 1:
+            raise UserError(f"learning from --data runs on one device, not on {self.devices}: leave --devices out")
+        for name, off in (("std_end", 0.0), ("gamma_end", 0.0), ("episodes", "all")):
+            if getattr(self.awr, name) != off:
+                raise UserError(f"{name} needs env steps, and learning from --data has none: leave it at {off}")
+        if not self.epoch_steps:
+            raise UserError("value_updates and policy_updates are both 0: there is nothing to learn with")
 
 
 # What may be different when a run is resumed; all else would make it another run.
@@ -115,10 +139,17 @@ def from_dict(values: dict[str, Any], source: str) -> TrainConfig:
     """
     try:
         awr: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in values["awr"].items()}
-        found = TrainConfig(**{**values, "awr": AwrConfig(**awr), "task": TaskOptions(**values["task"])})
+        found = TrainConfig(
+            **{
+                **values,
+                "awr": AwrConfig(**awr),
+                "task": TaskOptions(**values["task"]),
+                "logged": _logged(values.get("logged", {})),  # runs of before have none
+            }
+        )
     except (TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{source} is not a run of this version: {error}") from error
-    for part in (found, found.awr, found.task):
+    for part in (found, found.awr, found.task, found.logged, found.logged.filter):
         for name, kind in get_type_hints(type(part)).items():
             if not _fits(getattr(part, name), kind):
                 wanted = "one of " + ", ".join(get_args(kind)) if get_origin(kind) is Literal else str(kind)
@@ -127,8 +158,15 @@ def from_dict(values: dict[str, Any], source: str) -> TrainConfig:
     return found
 
 
+def _logged(values: dict[str, Any]) -> Logged:
+    known: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return Logged(**{**known, "filter": Filter(**values.get("filter", {}))})
+
+
 def _fits(value: Any, kind: Any) -> bool:
     """Whether a setting is of the type that it is declared with."""
+    if get_origin(kind) is types.UnionType:
+        return any(_fits(value, one) for one in get_args(kind))
     if get_origin(kind) is Literal:
         return value in get_args(kind)
     if get_origin(kind) is tuple:
@@ -148,7 +186,9 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):
-            found |= _flat(value, prefix + {"awr": "", "task": "env."}.get(name, f"{name}."))
+            found |= _flat(
+                value, prefix + {"awr": "", "task": "env.", "logged": "", "filter": ""}.get(name, f"{name}.")
+            )
         else:
             found[prefix + name] = value
     return found

@@ -26,11 +26,13 @@ def summarise(metrics: Metrics, config: TrainConfig) -> dict[str, float]:
     What there was none of, such as an episode that ended, is left out: a 0 would look like a return.
     """
     values = {name: float(value[-1]) for name, value in metrics.items() if name != "sound"}
-    values |= {name: float(metrics[name].sum()) for name in WHOLE}
-    ended = metrics["episodes_finished"]
-    for name in PER_EPISODE:
-        values[name] = float((metrics[name].astype(float) * ended).sum() / max(ended.sum(), 1))
-    absent = set(PER_EPISODE) if not ended.any() else set()
+    absent = set()
+    if not config.logged:  # else nobody plays
+        values |= {name: float(metrics[name].sum()) for name in WHOLE}
+        ended = metrics["episodes_finished"]
+        for name in PER_EPISODE:
+            values[name] = float((metrics[name].astype(float) * ended).sum() / max(ended.sum(), 1))
+        absent = set(PER_EPISODE) if not ended.any() else set()
     absent |= {name for name, updates in IF_UPDATED.items() if not getattr(config.awr, updates)}
     if values.get("counted_share") == 0:  # Monte Carlo returns, and no episode has ended
         absent |= set(OF_ROWS)
@@ -49,7 +51,7 @@ def trouble(metrics: Metrics, config: TrainConfig) -> str | None:
         names = " and ".join(name for name, good in zip(PARTS, broken[0], strict=True) if not good)
         advice = f"lower {lr}" if not (policy and value) else "look at the task's observations"
         return f"training has diverged: {names} not finite or far too large; {advice} and train anew"
-    if metrics["ring_valid"][-1] == 0 and metrics["quarantined"].sum() > 0:
+    if not config.logged and metrics["ring_valid"][-1] == 0 and metrics["quarantined"].sum() > 0:
         return (
             "the task breaks in every step (numbers that are not finite or far too large), so there is nothing to "
             f"learn from; see {command('check', '--env', config.env)}"

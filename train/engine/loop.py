@@ -40,7 +40,10 @@ class Counts:
 
 @struct.dataclass
 class TrainState:
-    """Everything that training needs: a run that goes on from a saved one is the same run (on CPUs, bit for bit)."""
+    """Everything that training needs: a run that goes on from a saved one is the same run (on CPUs, bit for bit).
+
+    Of one that learns from static data `ring` and `env` are None.
+    """
 
     learner: LearnerState
     ring: replay.Ring
@@ -104,6 +107,7 @@ class Loop:
     def __init__(self, env: Env, config: AwrConfig, num_envs: int, epoch_iterations: int = 1, devices: int = 1) -> None:
         self.config, self.num_envs, self.epoch_iterations = config, num_envs, epoch_iterations
         self.mesh = Mesh(np.asarray(jax.devices()[:devices]), (AXIS,))
+        self.env = env
         self.venv = VectorEnv(env, num_envs // devices)  # what one device steps
         self.learner = Learner(config, env.observation_size, env.action_size, env.discrete)
         self.steps_per_iteration = num_envs * config.rollout_steps
@@ -130,6 +134,16 @@ class Loop:
             places,
             state,
         )
+
+    def held(self, state: TrainState) -> TrainState:
+        """The description `state` of all that is kept on the devices, for the memory plan."""
+        return state
+
+    def compile(self) -> tuple[Callable[[TrainState], tuple[TrainState, dict[str, jax.Array]]], int]:
+        """The program of an epoch, and the bytes that it works in on each device."""
+        program = self.epoch.lower(self.template()).compile()
+        usage = program.memory_analysis()
+        return program, usage.temp_size_in_bytes if usage else 0
 
     def _init(self, key: jax.Array) -> TrainState:
         key, key_learner, key_env = jax.random.split(key, 3)

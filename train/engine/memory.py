@@ -49,6 +49,7 @@ class MemoryPlan:
     Attributes:
       devices: how many devices the run has.
       together: how many of them share that memory.
+      instead: what to do where it does not fit.
     """
 
     ring: int
@@ -58,6 +59,7 @@ class MemoryPlan:
     free: int
     devices: int
     together: int
+    instead: str = "lower --num_envs, --buffer_blocks or --rollout_steps, or set --checkpoint_ring false"
 
     @property
     def needed(self) -> int:
@@ -73,8 +75,7 @@ class MemoryPlan:
         needed = self.needed + workspace
         if needed > self.free:
             raise UserError(
-                f"this run needs {human(needed)} of memory and {human(self.free)} are free{self._where}: lower "
-                "--num_envs, --buffer_blocks or --rollout_steps, or set --checkpoint_ring false"
+                f"this run needs {human(needed)} of memory and {human(self.free)} are free{self._where}: {self.instead}"
             )
 
     @property
@@ -89,16 +90,21 @@ class MemoryPlan:
         )
 
 
-def plan(state: TrainState, checkpoint_ring: bool, devices: Sequence[jax.Device]) -> MemoryPlan:
-    """The plan for an (abstract) training state that lies on `devices`.
+STATIC = "take less of the data with --take, or --top"
+
+
+def plan(state: TrainState, checkpoint_ring: bool, devices: Sequence[jax.Device], static: bool = False) -> MemoryPlan:
+    """The plan for an (abstract) training state that lies on `devices`; with `static` data for its ring.
 
     Raises:
       UserError: if it cannot fit, with what to lower.
     """
     together = len(devices) if devices[0].platform == "cpu" else 1
     ring, environments, learner = (held(part) * together for part in (state.ring, state.env, state.learner))
-    snapshot = environments + learner + (ring if checkpoint_ring else 0)
+    snapshot = environments + learner + (ring if checkpoint_ring and not static else 0)
     free = min(available(device) for device in devices)
     found = MemoryPlan(ring, environments, learner, snapshot, free, len(devices), together)
+    if static:
+        found = dataclasses.replace(found, instead=STATIC)
     found.refuse()
     return found

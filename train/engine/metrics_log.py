@@ -16,22 +16,29 @@ from tensorboardX.summary import scalar
 from train.console.errors import UserError, warn
 from train.console.files import replacing
 
+CLOCKS = ("env_steps", "gradient_steps")  # a line counts in the first of them that it has
 FLUSH_SECONDS = 10.0  # between two waits for the disk to have TensorBoard's events
 
 Values = dict[str, float]
 
 
 def lines(run: pathlib.Path, last: float = math.inf) -> Iterator[Values]:
-    """The lines of a run's `metrics.jsonl` up to `last` env steps, oldest first.
+    """The lines of a run's `metrics.jsonl` up to `last` steps, oldest first, each with its `step`.
 
     What is not a number is left out, and so are lines that were cut off by a kill or a full disk, or spoilt otherwise.
     """
     path = run / "metrics.jsonl"
     for line in path.read_bytes().splitlines() if path.is_file() else []:
-        with contextlib.suppress(ValueError, TypeError, AttributeError, KeyError):
+        with contextlib.suppress(ValueError, TypeError, AttributeError, StopIteration):
             values = {name: value for name, value in json.loads(line).items() if type(value) in (int, float)}
-            if values["env_steps"] <= last:
+            values["step"] = next(values[clock] for clock in CLOCKS if clock in values)
+            if values["step"] <= last:
                 yield values
+
+
+def _unread(values: Values) -> Values:
+    """The values as they were written."""
+    return {name: value for name, value in values.items() if name != "step"}
 
 
 def _finite(values: Values) -> Values:
@@ -42,8 +49,16 @@ def _finite(values: Values) -> Values:
 class MetricsLog:
     """The logs of one run; what goes wrong with one of them is a warning, once."""
 
-    def __init__(self, run: pathlib.Path, resumed_at: int | None, wandb_config: dict[str, Any] | None = None) -> None:
-        """Opens the logs in `run`; lines past `resumed_at` env steps belong to work that is now repeated and go.
+    def __init__(
+        self,
+        run: pathlib.Path,
+        resumed_at: int | None,
+        wandb_config: dict[str, Any] | None = None,
+        clock: str = CLOCKS[0],
+    ) -> None:
+        """Opens the logs in `run`; lines past `resumed_at` steps belong to work that is now repeated and go.
+
+        `clock` is what the steps are called.
 
         With `wandb_config`, the run's settings, Weights & Biases gets everything too.
 
@@ -53,11 +68,11 @@ class MetricsLog:
         self.newest: Values = {}
         """The newest value of everything that a resumed run has logged before."""
         self.again = 0
-        """Env steps that it has logged after its checkpoint."""
+        """Steps that it has logged after its checkpoint."""
         if resumed_at is not None:
             self._cut(run, resumed_at)
         opened: list[tuple[str, Callable[[], Any]]] = [
-            ("metrics.jsonl", lambda: _Lines(run / "metrics.jsonl")),
+            ("metrics.jsonl", lambda: _Lines(run / "metrics.jsonl", clock)),
             ("TensorBoard", lambda: _Board(run / "tensorboard", resumed_at)),
         ]
         if wandb_config is not None:
@@ -71,11 +86,11 @@ class MetricsLog:
 
     def _cut(self, run: pathlib.Path, last: int) -> None:
         every = list(lines(run))
-        kept = [values for values in every if values["env_steps"] <= last]
-        self.again = max(int(max((values["env_steps"] for values in every), default=0)) - last, 0)
+        kept = [values for values in every if values["step"] <= last]
+        self.again = max(int(max((values["step"] for values in every), default=0)) - last, 0)
         self.newest = newest(kept)
         with replacing(run / "metrics.jsonl") as part:
-            part.write_text("".join(json.dumps(_finite(values), allow_nan=False) + "\n" for values in kept))
+            part.write_text("".join(json.dumps(_finite(_unread(values)), allow_nan=False) + "\n" for values in kept))
 
     @contextlib.contextmanager
     def _guarded(self, name: str) -> Iterator[None]:
@@ -93,12 +108,12 @@ class MetricsLog:
                     if failed:
                         failed.close()
 
-    def write(self, env_steps: int, values: Values) -> None:
-        """Logs named numbers at `env_steps`; those that are not finite are left out."""
+    def write(self, step: int, values: Values) -> None:
+        """Logs named numbers at `step`; those that are not finite are left out."""
         values = _finite(values)
         for name, log in list(self._logs.items()):
             with self._guarded(name):
-                log.write(env_steps, values)
+                log.write(step, values)
 
     def close(self) -> None:
         """Flushes and closes all; once more does nothing."""
@@ -111,12 +126,12 @@ class MetricsLog:
 class _Lines:
     """A JSON line for every call of `write`, on the disk when it returns."""
 
-    def __init__(self, path: pathlib.Path) -> None:
-        self._file = path.open("ab", buffering=0)
+    def __init__(self, path: pathlib.Path, clock: str) -> None:
+        self._file, self._clock = path.open("ab", buffering=0), clock
         self._torn = False
 
-    def write(self, env_steps: int, values: Values) -> None:
-        line = json.dumps({"env_steps": env_steps, **values}, allow_nan=False).encode() + b"\n"
+    def write(self, step: int, values: Values) -> None:
+        line = json.dumps({self._clock: step, **values}, allow_nan=False).encode() + b"\n"
         line = b"\n" * self._torn + line  # a full disk may take a part of a line, which readers leave out
         self._torn = True
         written = self._file.write(line)
@@ -139,9 +154,9 @@ class _Board:
             session = SessionLog(status=SessionLog.START)
             self._events.write_event(Event(wall_time=time.time(), step=resumed_at + 1, session_log=session))
 
-    def write(self, env_steps: int, values: Values) -> None:
+    def write(self, step: int, values: Values) -> None:
         for name, value in values.items():
-            event = Event(wall_time=time.time(), step=env_steps, summary=scalar(name, value))
+            event = Event(wall_time=time.time(), step=step, summary=scalar(name, value))
             self._events.write_event(event)
         if time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self._events.flush()
@@ -157,8 +172,8 @@ class _Wandb:
     def __init__(self, run: Any) -> None:
         self._run = run
 
-    def write(self, env_steps: int, values: Values) -> None:
-        self._run.log(values, step=env_steps)
+    def write(self, step: int, values: Values) -> None:
+        self._run.log(values, step=step)
 
     def close(self) -> None:
         self._run.finish()

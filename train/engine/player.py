@@ -16,13 +16,18 @@ from train.engine.config import TrainConfig
 
 @dataclasses.dataclass(frozen=True)
 class Player:
-    """A trained policy and its task: `learned` is what `learner` plays on `env`, after `env_steps` of training."""
+    """A trained policy and its task: `learned` is what `learner` plays on `env`, after `steps` of training."""
 
     config: TrainConfig
     env: Env
     learner: Learner
     learned: LearnerState
-    env_steps: int
+    steps: int
+
+    @property
+    def after(self) -> str:
+        """How long it has been trained, for people."""
+        return f"{self.steps:,} {self.config.clock.replace('_', ' ')}"
 
 
 def load_policy(run: pathlib.Path, step: int | None = None) -> Player:

@@ -41,12 +41,29 @@ WIDE = dataclasses.replace(
     AUTHORS, rollout_steps=8, batch_size=1024, value_lr=4e-2, policy_updates=250, value_updates=50
 )
 
+# Learning from logged data, whatever they are: nothing about the scale of rewards is assumed, and the policy's step
+# falls to nothing, for otherwise the last of many policies that are as good by the loss is taken by chance.
+STATIC = AwrConfig(
+    policy_lr=1e-3,
+    policy_lr_steps=1,  # as long as the run, unless it is given
+    value_lr=1e-3,
+    value_units="returns",
+    batch_size=256,
+    policy_updates=1000,
+    value_updates=500,
+)
+
 PRESETS: dict[str, TrainConfig] = {}
 
 
 def preset(env: str) -> TrainConfig:
     """The settings for task `env`: its own preset, or those for robots."""
     return PRESETS.get(env, TrainConfig(env=env, num_envs=1024, awr=ROBOT))
+
+
+def static_preset(env: str) -> TrainConfig:
+    """The settings for learning from logged data of task `env`."""
+    return TrainConfig(env=env, num_steps=30_000, num_evals=5, awr=STATIC)
 
 
 def _add(config: TrainConfig) -> None:

@@ -141,7 +141,7 @@ def restore(run: pathlib.Path, template: TrainState) -> tuple[int, TrainState, l
       UserError: if there is no checkpoint, none is sound, or it is of another task or network size.
     """
     step, items, warnings = _newest_sound(run, items_of(template), None)
-    if "ring" not in items:
+    if "ring" not in items and template.ring is not None:
         items["ring"] = jax.tree.map(_zeros, template.ring)
         if step > 0:  # it was empty at the start
             warnings.append("the checkpoint was saved without its replay ring, so this resume is not exact")

@@ -44,8 +44,10 @@ def refuse_existing(run: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def made(run: pathlib.Path | None, config: TrainConfig) -> Iterator[pathlib.Path]:
+def made(run: pathlib.Path | None, config: TrainConfig, data: dict[str, Any] | None = None) -> Iterator[pathlib.Path]:
     """Makes and holds the folder `run`, or one of its own for task and time, with a `config.json`.
+
+    What a run that learns from `data` says of them is kept in it.
 
     A UserError before the first checkpoint takes the folder away again.
 
@@ -70,7 +72,7 @@ def made(run: pathlib.Path | None, config: TrainConfig) -> Iterator[pathlib.Path
             break
     with lock.held(one):
         try:
-            _write(one, config, _about())
+            _write(one, config, _about() | ({"data": data} if data else {}))
             yield one.absolute()
         except UserError:
             if not folder(one).exists():
@@ -110,11 +112,21 @@ def _refuse_lost(run: pathlib.Path) -> None:
     """
     if restoring.steps(run):
         return
-    last = max((int(values["env_steps"]) for values in metrics_log.lines(run)), default=0)
+    last = max((int(values["step"]) for values in metrics_log.lines(run)), default=0)
     if last:
         raise UserError(
-            f"{run} was trained for {last:,} env steps, but its checkpoints are gone: bring {run / 'checkpoints'} "
+            f"{run} was trained for {last:,} steps, but its checkpoints are gone: bring {run / 'checkpoints'} "
             "back, or train anew in another --run_dir"
+        )
+
+
+def refuse_other_data(run: pathlib.Path, data: dict[str, Any] | None) -> None:
+    """Raises UserError if `run` was begun on logged data that are not `data`."""
+    was = _dict(_was(run)[0].get("data"))
+    if data and was.get("checksum") != data["checksum"]:
+        raise UserError(
+            f"the data are not those that {run} was begun on ({was.get('steps')} steps, checksum "
+            f"{was.get('checksum')}; now {data['steps']} and {data['checksum']}): bring these back, or train anew"
         )
 
 
@@ -136,7 +148,9 @@ def refuse_done(run: pathlib.Path, config: TrainConfig, done: int) -> None:
     if not (run / "summary.json").exists():
         return
     if done >= config.num_steps:
-        raise UserError(f"{run} has {done:,} env steps already: give a larger --num_steps than {done:,}")
+        raise UserError(
+            f"{run} has {done:,} {config.clock.replace('_', ' ')} already: give a larger --num_steps than {done:,}"
+        )
     minutes = metrics_log.newest(metrics_log.lines(run, done)).get("train_seconds", 0.0) / 60
     if config.minutes and minutes >= config.minutes:
         shown = f"{math.ceil(minutes * 100) / 100:g}"
@@ -152,7 +166,7 @@ def note_resume(run: pathlib.Path, config: TrainConfig, done: int) -> None:
       UserError: if the file cannot be written.
     """
     about, resumed = _was(run)
-    about["resumed"] = [*resumed, {"env_steps": done, **_about()}]
+    about["resumed"] = [*resumed, {config.clock: done, **_about()}]
     _write(run, config, about)
     (run / "summary.json").unlink(missing_ok=True)
 
@@ -171,7 +185,7 @@ def not_as_before(run: pathlib.Path, done: int) -> list[str]:
         changed.append("episodes' starts are drawn in another way")
     found = [f"this resume may not be exact: {', '.join(changed)} since the run was trained"] if changed else []
     if done and not any(metrics_log.lines(run, done)):
-        found.append(f"there are no metrics up to {done:,} env steps: minutes are counted from 0 again")
+        found.append(f"there are no metrics up to {done:,} steps: minutes are counted from 0 again")
     return found
 
 

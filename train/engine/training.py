@@ -18,6 +18,7 @@ from train.engine.evaluation import Evaluator
 from train.engine.loop import Loop, TrainState
 from train.engine.metrics_log import MetricsLog
 from train.engine.signals import Stop
+from train.engine.static_loop import StaticLoop
 from train.engine.streams import stream
 
 TINY = 1e-9  # shares of a run are rounded
@@ -61,7 +62,7 @@ class Training:
         self,
         run: pathlib.Path,
         config: TrainConfig,
-        loop: Loop,
+        loop: Loop | StaticLoop,
         epoch: Any,
         screen: Screen,
         stop: Stop,
@@ -72,9 +73,10 @@ class Training:
         self.run, self.config, self.loop, self.epoch, self.screen, self.stop = run, config, loop, epoch, screen, stop
         self.steps, self.clock, self.log = done, clock, log
         clock.go_on(log.newest)
-        self.saves = checkpointing.Checkpoints(run, config.keep, config.checkpoint_ring)
+        self.saves = checkpointing.Checkpoints(run, config.keep, config.checkpoint_ring, config.clock)
+        self.words = config.clock.replace("_", " ")
         self.saves.set_aside_after(done)
-        self.evaluate = Evaluator(loop.venv.env, loop.learner, config.eval_envs, loop.mesh)
+        self.evaluate = Evaluator(loop.env, loop.learner, config.eval_envs, loop.mesh)
         self.mode_return: float | None = log.newest.get("mode_return")
         self.best: float | None = max(self.saves.returns.values(), default=None)
         self.quarantined = 0
@@ -148,8 +150,8 @@ class Training:
         if not self.trouble:  # what came after the first trouble is no news
             self.trouble = epoch_metrics.trouble(arrays, self.config)
         values = epoch_metrics.summarise(arrays, self.config)
-        self.quarantined += int(values["quarantined"])
-        values["env_steps_per_second"] = self.config.epoch_steps / max(seconds, 1e-9)
+        self.quarantined += int(values.get("quarantined", 0))
+        values[f"{self.config.clock}_per_second"] = self.config.epoch_steps / max(seconds, 1e-9)
         values["train_seconds"] = self.clock.seconds["train"]
         self.log.write(steps, values)
         self.screen.progress(steps, self._share(steps), values, self.mode_return, self.quarantined)
@@ -176,7 +178,7 @@ class Training:
             self.screen.say(f"warning: {trouble}")
         self.log.write(self.steps, values | self.clock.report())
         self.screen.say(
-            f"{self.steps:,} env steps: mode return {number(self.mode_return, 4)} ± "
+            f"{self.steps:,} {self.words}: mode return {number(self.mode_return, 4)} ± "
             f"{number(float(returns.std()))} over {len(returns)} episodes of {lengths.mean():.0f} steps on average"
         )
         return True
@@ -211,7 +213,7 @@ class Training:
             "quarantined": int(state.counts.quarantined),
             "mode_return": self.mode_return,
             "best_mode_return": self.best,
-            "env_steps_per_second": self.steps / max(self.clock.seconds["train"], 1e-9),
+            f"{self.config.clock}_per_second": self.steps / max(self.clock.seconds["train"], 1e-9),
         }
         summary |= self.clock.report()
         try:
@@ -221,8 +223,8 @@ class Training:
         size = self.saves.size()
         self.saves.close()
         if self.stop.asked:
-            self.screen.say(f"stopped by {self.stop.asked} at {self.steps:,} env steps")
-        newest = f"{found[-1]:,} env steps" if found else "none"
+            self.screen.say(f"stopped by {self.stop.asked} at {self.steps:,} {self.words}")
+        newest = f"{found[-1]:,} {self.words}" if found else "none"
         self.screen.say(f"run: {self.run}  (newest checkpoint: {newest}, {size})")
         if self.trouble:
             sound = (
@@ -234,6 +236,6 @@ class Training:
         if not found:
             return 1
         stopped = bool(self.stop.asked) and self._share() < 1
-        for line in closing.next_steps(self.run, self.config.env, self.loop.venv.env, stopped):
+        for line in closing.next_steps(self.run, self.config.env, self.loop.env, stopped):
             self.screen.say(line)
         return 0

@@ -37,6 +37,11 @@ class Run:
     settings: dict[str, Any]
     rows: list[dict[str, float]]
 
+    @property
+    def clock(self) -> str:
+        """What its steps are called."""
+        return "gradient steps" if self.settings.get("logged", {}).get("data") else "env steps"
+
     def evaluations(self) -> list[dict[str, float]]:
         """The rows that have a mode return."""
         return [row for row in self.rows if "mode_return" in row]
@@ -46,8 +51,8 @@ class Run:
         return next((row[name] for row in reversed(self.rows) if name in row), None)
 
     def column(self, name: str) -> np.ndarray:
-        """Env steps and a metric, float64 [2, K], at most `POINTS` of them, each the mean of those it stands for."""
-        values = np.array([[row["env_steps"], row[name]] for row in self.rows if row.get(name) is not None]).T
+        """Steps and a metric, float64 [2, K], at most `POINTS` of them, each the mean of those it stands for."""
+        values = np.array([[row["step"], row[name]] for row in self.rows if row.get(name) is not None]).T
         if values.size == 0:
             return np.empty((2, 0))
         parts = np.array_split(values, min(POINTS, values.shape[1]), axis=1)
@@ -73,12 +78,12 @@ def figure(path: pathlib.Path, rows: int, columns: int, height: float) -> Iterat
 
 
 def curves(groups: Groups, path: pathlib.Path) -> None:
-    """Mode return against env steps and against minutes of training, a row a task: a mean and a band for each group."""
+    """Mode return against steps and against minutes of training, a row a task: a mean and a band for each group."""
     tasks = list(dict.fromkeys(str(runs[0].settings["env"]) for runs in groups.values()))
     with figure(path, len(tasks), 2, 4.4) as axes:
         for row, task in zip(axes, tasks, strict=True):
             for axis, key, unit, label in (
-                (row[0], "env_steps", 1e6, "million env steps"),
+                (row[0], "step", 1e6, f"million {_clock(groups)}"),
                 (row[1], "train_seconds", 60.0, "minutes of training"),
             ):
                 axis.set_title(task)
@@ -92,6 +97,12 @@ def curves(groups: Groups, path: pathlib.Path) -> None:
                     axis.legend(fontsize=8)
                 else:
                     axis.text(0.5, 0.5, "no evaluation yet", ha="center", transform=axis.transAxes)
+
+
+def _clock(groups: Groups) -> str:
+    """What the steps of the runs are called."""
+    names = {run.clock for runs in groups.values() for run in runs}
+    return names.pop() if len(names) == 1 else "steps"
 
 
 def _band(axis: Any, runs: list[Run], key: str, unit: float, color: str, name: str) -> None:
@@ -130,7 +141,7 @@ def time_split(groups: Groups, path: pathlib.Path) -> None:
 
 
 def diagnostics(groups: Groups, path: pathlib.Path) -> None:
-    """Small panels of `DIAGNOSTICS` against env steps, a line for each run in its group's colour."""
+    """Small panels of `DIAGNOSTICS` against steps, a line for each run in its group's colour."""
     columns = 4
     with figure(path, -(-len(DIAGNOSTICS) // columns), columns, 2.4) as axes:
         for axis, (name, words) in zip(axes.flat, DIAGNOSTICS.items(), strict=True):
@@ -145,4 +156,4 @@ def diagnostics(groups: Groups, path: pathlib.Path) -> None:
         if len(groups) > 1:
             axes[0, 0].legend(fontsize=6)
         for axis in axes[-1]:
-            axis.set_xlabel("million env steps", fontsize=8)
+            axis.set_xlabel(f"million {_clock(groups)}", fontsize=8)

@@ -40,7 +40,7 @@ class Live:
     """Plays one environment. All calls must come from one thread.
 
     Attributes:
-      env_steps: of the training that made the policy that plays.
+      trained: steps of the training that made the policy that plays.
       sampled: whether actions are drawn from the policy, instead of its most probable one.
       shown: what there is to see now.
     """
@@ -57,7 +57,7 @@ class Live:
         self._player, self.sampled = player, False
         # All arrays are put there by name: JAX compiles anew for those that only happen to be there.
         self._device = jax.devices()[0]
-        self.use(player.learned, player.env_steps)
+        self.use(player.learned, player.steps)
         env, learner = player.env, player.learner
 
         # The policy is an argument, not a constant: any checkpoint then uses the same compiled program, which JAX keeps
@@ -121,9 +121,9 @@ class Live:
             raise UserError("this task cannot be pushed")
         self._state = self._push(self._state, jnp.asarray(velocity, jnp.float32))
 
-    def use(self, learned: LearnerState, env_steps: int) -> None:
-        """Goes on with another policy of the same networks, of a training of `env_steps`."""
-        self._learned, self.env_steps = jax.device_put(learned, self._device), env_steps
+    def use(self, learned: LearnerState, trained: int) -> None:
+        """Goes on with another policy of the same networks, of a training of `trained` steps."""
+        self._learned, self.trained = jax.device_put(learned, self._device), trained
 
     def _show(self, action: np.ndarray, reward: float, over: bool) -> None:
         pose = np.asarray(self._player.env.positions(self._state), np.float64)  # type: ignore[attr-defined]

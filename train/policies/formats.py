@@ -39,7 +39,7 @@ def metadata(player: Player) -> dict[str, Any]:
         "format_version": npz_player.VERSION,
         "awr_mjx_version": importlib.metadata.version("awr_mjx"),
         "task": player.config.env,
-        "env_steps": player.env_steps,
+        player.config.clock: player.steps,
         "control_dt": env.dt,
         "observation_size": env.observation_size,
         "observation_names": observation_names(env),

@@ -50,7 +50,7 @@ valid[:16] &= rng.random(16) < 0.5  # the devices' shares have unlike numbers of
 
 def steps(obs, target, valid):
     def loss(params, batch):
-        prediction = learner._value_units(params, state.normalizer, batch.obs)
+        prediction = learner._value_output(params, state.normalizer, batch.obs)
         return losses.value_loss(prediction, batch.extra["t"], batch.valid)
     def read(place):
         return replay.Batch(obs, target, {"t": target}, valid)

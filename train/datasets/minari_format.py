@@ -1,0 +1,217 @@
+"""Minari's data sets, a folder each: read from HDF5, Arrow or Parquet without Minari, written by it."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import pathlib
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from envs.packages import install
+from train.console.errors import UserError
+from train.datasets.data_set import DataSet
+from train.datasets.flat import as_actions, as_float32
+
+ROOT = "MINARI_DATASETS_PATH"
+Episode = tuple[Any, np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # obs [T + 1], act, reward, ends, limits [T]
+
+
+def root() -> pathlib.Path:
+    """Where Minari keeps its data sets."""
+    return pathlib.Path(os.environ.get(ROOT) or pathlib.Path.home() / ".minari" / "datasets")
+
+
+def folder_of(place: pathlib.Path) -> pathlib.Path | None:
+    """The folder with `metadata.json` of the set in folder `place`, if there is one."""
+    for folder in (place / "data", place):
+        if (folder / "metadata.json").is_file():
+            return folder
+    return None
+
+
+def read(folder: pathlib.Path) -> DataSet:
+    """The set whose `metadata.json` is in `folder`.
+
+    Raises:
+      UserError: if it is spoilt, of another kind (images, several parts), or needs a package.
+    """
+    try:
+        meta = json.loads((folder / "metadata.json").read_text())
+        form = meta.get("data_format", "hdf5")
+        space, action_space = (json.loads(meta[name]) for name in ("observation_space", "action_space"))
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise UserError(f"{folder / 'metadata.json'} is not that of a Minari set: {error}") from error
+    readers: dict[str, Callable[[pathlib.Path], Iterator[Episode]]]
+    readers = {"hdf5": _hdf5, "arrow": lambda f: _tables(f, "arrow"), "parquet": lambda f: _tables(f, "parquet")}
+    if form not in readers:
+        raise UserError(f"{folder} is in Minari's format {form!r}; known are {', '.join(readers)}")
+    if space.get("type") != "Box" or len(space.get("shape", ())) != 1:
+        parts = f" ({', '.join(space['subspaces'])})" if isinstance(space.get("subspaces"), dict) else ""
+        raise UserError(f"{folder} has observations of type {space.get('type')}{parts}: one row of numbers is wanted")
+    if action_space.get("type") not in ("Box", "Discrete") or len(action_space.get("shape", ())) > 1:
+        raise UserError(f"{folder} has actions of type {action_space.get('type')}: Box or Discrete is wanted")
+    return _joined(list(readers[form](folder)), meta, action_space, folder)
+
+
+def _joined(episodes: list[Episode], meta: dict[str, Any], space: dict[str, Any], folder: pathlib.Path) -> DataSet:
+    notes: list[str] = []
+    if not episodes:
+        raise UserError(f"{folder} has no whole episode")
+    steps = np.array([len(reward) for _, _, reward, _, _ in episodes])
+    for i, (obs, action, _, ends, limits) in enumerate(episodes):
+        if not len(obs) == len(action) + 1 == steps[i] + 1 or not len(ends) == len(limits) == steps[i] > 0:
+            raise UserError(
+                f"{folder}: episode {i} has {len(obs):,} observations, {len(action):,} actions, {steps[i]:,} rewards "
+                f"and {len(ends):,} ends, which do not fit each other"
+            )
+        if (ends[:-1] | limits[:-1]).any():
+            raise UserError(f"{folder}: episode {i} has an end before its last step")
+    observations, actions, rewards = (np.concatenate([episode[k] for episode in episodes]) for k in range(3))
+    terminated, truncated = (np.array([bool(episode[k][-1]) for episode in episodes]) for k in (3, 4))
+    cut = int((~terminated & ~truncated).sum())
+    if cut:
+        notes.append(f"{cut:,} episodes have no end: they are taken as cut off there")
+    discrete = space["type"] == "Discrete"
+    first = int(space.get("start", 0)) if discrete else 0
+    bounds: list[Any] = [[0], [int(space["n"]) - 1]] if discrete else [space.get("low"), space.get("high")]
+    if rewards.dtype == np.float64:
+        notes.append("rewards are float64, and are rounded to float32")
+    said = ("dataset_id", "ref_min_score", "ref_max_score", "description")
+    about: dict[str, Any] = {name: meta[name] for name in said if name in meta}
+    with contextlib.suppress(ValueError, TypeError, KeyError):  # what `write` has put there
+        about = {**about, **json.loads(about.pop("description"))}
+    if meta.get("env_spec"):
+        about["env"] = json.loads(meta["env_spec"]).get("id")
+    return DataSet(
+        observations=as_float32(observations, "observations", notes),
+        actions=as_actions(actions - first if first else actions, folder, discrete),
+        rewards=rewards.reshape(-1).astype(np.float32),
+        steps=steps,
+        terminated=terminated,
+        truncated=truncated,
+        action_bounds=None if None in bounds else np.asarray(bounds, np.float32).reshape(2, -1),
+        about=about,
+        notes=tuple(notes),
+    )
+
+
+def _hdf5(folder: pathlib.Path) -> Iterator[Episode]:
+    h5py = package("h5py")
+    path = folder / "main_data.hdf5"
+    try:
+        with h5py.File(path) as file:
+            names = sorted((n for n in file if n.startswith("episode_")), key=lambda n: int(n.removeprefix("episode_")))
+            for name in names:
+                group = file[name]
+                fields = ("observations", "actions", "rewards", "terminations", "truncations")
+                obs, action, reward, ends, limits = (group[field][()] for field in fields)
+                yield obs, action, reward.reshape(-1), ends.astype(bool), limits.astype(bool)
+    except (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError) as error:
+        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+
+
+def _tables(folder: pathlib.Path, form: str) -> Iterator[Episode]:
+    """Arrow and Parquet, a folder an episode.
+
+    Minari 0.5.4 reads them in batches and takes each for an episode, so that one of more than 32,767 rows is cut and
+    all later ones are others'. Here each is read whole.
+    """
+    package("pyarrow")
+    import pyarrow
+    import pyarrow.dataset
+
+    places = sorted((p for p in folder.iterdir() if p.is_dir() and p.name.isdigit()), key=lambda p: int(p.name))
+    for place in places:
+        try:
+            said = json.loads((place / "metadata.json").read_text()).get("total_steps")
+            files = pyarrow.dataset.dataset(place, format=form, ignore_prefixes=["_", ".", "metadata.json"])
+            table = files.to_table().combine_chunks()
+            columns = {name: table.column(name) for name in table.column_names}
+            obs, action = (_rows(columns[name]) for name in ("observations", "actions"))
+            reward, ends, limits = (
+                columns[name].to_numpy(zero_copy_only=False)[:-1] for name in ("rewards", "terminations", "truncations")
+            )
+        except (OSError, KeyError, ValueError, TypeError, pyarrow.ArrowException) as error:
+            raise UserError(f"{place} cannot be read: {' '.join(str(error).split())}") from error
+        if said is not None and len(reward) != said:
+            raise UserError(f"{place} has {len(reward):,} steps and should have {said:,}: it is cut off")
+        yield obs, action[:-1], reward, ends.astype(bool), limits.astype(bool)
+
+
+def _rows(column: Any) -> np.ndarray:
+    """A column of numbers [T], or of lists of equal length [T, K]."""
+    array = column.combine_chunks()
+    if not hasattr(array.type, "list_size"):
+        return array.to_numpy(zero_copy_only=False)
+    return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), array.type.list_size)
+
+
+def write(found: DataSet, name: str) -> pathlib.Path:
+    """Writes the set under Minari's root as `name`, such as hopper/mixture-v0, and returns its folder.
+
+    Raises:
+      UserError: if Minari is not installed or refuses the name, or the set is there already.
+    """
+    package("minari")
+    package("h5py")
+    import gymnasium
+    import minari
+
+    place = root() / name
+    if place.exists():
+        raise UserError(f"{place} exists already: choose another name, or remove it")
+    bounds = found.action_bounds
+    if found.discrete:
+        action_space: Any = gymnasium.spaces.Discrete(found.action_size)
+    else:
+        low, high = bounds if bounds is not None else np.full((2, found.action_size), [[-np.inf], [np.inf]], np.float32)
+        action_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
+    infos = found.log_probs
+    buffers = []
+    for i, (start, steps) in enumerate(zip(found.starts.tolist(), found.steps.tolist(), strict=True)):
+        rows, states = slice(start, start + steps), slice(start + i, start + i + steps + 1)
+        ends = np.zeros((2, steps), bool)
+        ends[:, -1] = found.terminated[i], found.truncated[i]
+        info = {} if infos is None else {"infos": {"log_prob": np.append(infos[rows], np.float32(0))}}
+        buffers.append(
+            minari.data_collector.EpisodeBuffer(
+                id=i,
+                observations=found.observations[states],
+                actions=found.actions[rows],
+                rewards=found.rewards[rows],
+                terminations=ends[0],
+                truncations=ends[1],
+                **info,
+            )
+        )
+    size = found.observation_size
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that no author and no environment are named
+            minari.create_dataset_from_buffers(
+                name,
+                buffers,
+                observation_space=gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32),
+                action_space=action_space,
+                data_format="hdf5",
+                description=json.dumps(found.about),
+                **{k: v for k, v in found.about.items() if k in ("ref_min_score", "ref_max_score")},
+            )
+    except (ValueError, OSError) as error:
+        raise UserError(f"Minari cannot write {name!r}: {' '.join(str(error).split())}") from error
+    return place
+
+
+def package(name: str) -> Any:
+    """The installed package `name`.
+
+    Raises:
+      UserError: if it is not installed.
+    """
+    if importlib.util.find_spec(name) is None:
+        raise UserError(f"{name} is not installed: {install(name if name == 'minari' else 'data')}")
+    return importlib.import_module(name)

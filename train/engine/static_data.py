@@ -1,0 +1,39 @@
+"""The data of a run that learns from them: read, matched to its task, and packed."""
+
+import hashlib
+from typing import Any
+
+from envs.base import Env
+from train.datasets import packing
+from train.datasets.choice import refuse_other_sizes, split
+from train.datasets.data_set import joined
+from train.engine.config import TrainConfig
+from train.engine.static_loop import StaticLoop
+
+
+def loop(env: Env, config: TrainConfig) -> tuple[StaticLoop, dict[str, Any]]:
+    """The loop that learns from the data of `config`, and what tells these from others, as JSON values.
+
+    Raises:
+      UserError: if a set cannot be read, or is not of this task.
+    """
+    logged = config.logged
+    sets = logged.read()
+    for found, source in zip(sets, logged.data, strict=True):
+        refuse_other_sizes(found, source, config.env, env.observation_size, env.action_size, env.discrete)
+    sums = "".join(one.checksum() for one in sets)
+    learned, _ = split(sets, logged.held_out, config.seed)
+    whole = joined(learned)
+    data = {
+        "checksum": hashlib.sha256(sums.encode()).hexdigest()[:16],
+        "episodes": len(whole.steps),
+        "steps": len(whole.rewards),
+        "mean_return": float(whole.returns().mean()),
+    }
+    ring = packing.packed(learned, logged.data_weights)
+    return StaticLoop(env, config.awr, ring, learned, config.epoch_iterations), data
+
+
+def described(data: dict[str, Any]) -> str:
+    """What a run learns from, for people."""
+    return f"{data['episodes']:,} episodes of {data['steps']:,} steps (mean return {data['mean_return']:,.1f})"
