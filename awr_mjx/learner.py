@@ -31,8 +31,8 @@ KL_ROWS = 4096  # rows on which KL(new || old) is estimated each iteration
 class LearnerState:
     """Attributes: `policy` and `value` parameters, their optimisers' states, the share of `policy_lr` that the policy
     takes as its step (float32 [], 1 unless `target_kl` is set), the env steps learned from (int32 [], no more than
-    `STEPS_LAST`), the observation `normalizer`, and where values are in units of the returns, the mean and std of these
-    (float32 [2], zeros before the first), else None."""
+    `STEPS_LAST`), and the observation `normalizer`. Where values are in units of the returns, `value` has their mean
+    and std beside the network (`units`, float32 [2], zeros before the first)."""
 
     policy: Params
     value: Params
@@ -41,7 +41,6 @@ class LearnerState:
     policy_step: Float[Array, ""]
     env_steps: Int[Array, ""]
     normalizer: normalizer.Normalizer
-    value_units: Float[Array, " 2"] | None = None
 
 
 Draw = Callable[..., replay.Places]  # (ring, key, *shape) -> places [*shape]
@@ -59,8 +58,8 @@ class Learner:
         self.config, self.discrete = config, discrete
         self.observation_size, self.action_size = observation_size, action_size
         self._policy_net = Mlp(config.policy_hidden, action_size, config.activation, small_output=True)
-        own_units = config.value_units == "returns"
-        self._value_net = Mlp(config.value_hidden, 1, config.activation, own_units, config.value_layer_norm)
+        self._own_units = config.value_units == "returns"
+        self._value_net = Mlp(config.value_hidden, 1, config.activation, self._own_units, config.value_layer_norm)
         steps = config.policy_lr_steps
         self._policy_tx = self._optimizer(
             optax.cosine_decay_schedule(config.policy_lr, steps) if steps else config.policy_lr
@@ -82,7 +81,9 @@ class Learner:
             policy["raw_std"] = jnp.full(self.action_size, raw, jnp.float32)
         elif self._scheduled_std:
             policy["std"] = jnp.asarray(self.config.std, jnp.float32)
-        value = self._value_net.init(key_value, obs)["params"]
+        value = dict(self._value_net.init(key_value, obs)["params"])
+        if self._own_units:
+            value["units"] = jnp.zeros(2)
         return LearnerState(
             policy=policy,
             value=value,
@@ -91,7 +92,6 @@ class Learner:
             policy_step=jnp.asarray(STEP_FIRST if self.config.target_kl else 1.0, jnp.float32),
             env_steps=jnp.zeros((), jnp.int32),
             normalizer=normalizer.init(obs.shape[-1]),
-            value_units=jnp.zeros(2) if self.config.value_units == "returns" else None,
         )
 
     @property
@@ -134,11 +134,12 @@ class Learner:
 
     def _centre_and_unit(self, state: LearnerState) -> tuple[Array, Array] | tuple[float, Array]:
         """What an output 0 of the value network means, and how much more an output 1."""
-        return (0.0, self.horizon(state)) if state.value_units is None else (state.value_units[0], state.value_units[1])
+        return (state.value["units"][0], state.value["units"][1]) if self._own_units else (0.0, self.horizon(state))
 
     def _value_output(self, params: Params, stats: normalizer.Normalizer, obs: Array) -> Array:
         """The value network's output f(s)."""
-        output: Any = self._value_net.apply({"params": params}, self._normalize(stats, obs))
+        net = {name: layer for name, layer in params.items() if name != "units"}
+        output: Any = self._value_net.apply({"params": net}, self._normalize(stats, obs))
         return output[..., 0]
 
     def _normalize(self, stats: normalizer.Normalizer, obs: Array) -> Array:
@@ -179,13 +180,12 @@ class Learner:
 
         g, v = self.relabel(state, ring, live_obs)
         metrics = {"explained_variance": returns.explained_variance(g, v, valid)}
-        if state.value_units is not None:
-            value, value_units = units.rescaled(state.value, state.value_units, g, valid)
-            state = state.replace(value=value, value_units=value_units)  # type: ignore[attr-defined]
+        if self._own_units:
+            state = state.replace(value=units.rescaled(state.value, g, valid))  # type: ignore[attr-defined]
         state, metrics["value_loss"] = self.regress_value(state, ring, g, key_value)
         if config.relabel == "twice" and config.value_updates:
             g, v = self.relabel(state, ring, live_obs)
-        unit = 1.0 if state.value_units is None else state.value_units[1]
+        unit = state.value["units"][1] if self._own_units else 1.0
         _, weights, diagnostics = returns.advantages_and_weights(g, v, valid, config, unit)
         old = state.policy
         state, metrics["policy_loss"] = self.regress_policy(state, ring, weights, key_policy)

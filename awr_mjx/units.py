@@ -12,19 +12,17 @@ from awr_mjx import reduce
 RELATIVE, ABSOLUTE = 1e-3, 1e-20
 
 
-def rescaled(
-    value: dict[str, Any], units: Float[Array, " 2"], g: Float[Array, "C N"], valid: Bool[Array, "C N"]
-) -> tuple[dict[str, Any], Float[Array, " 2"]]:
-    """A value network whose output is in units of the returns `g` [C, N] of the `valid` rows, and their mean and std.
+def rescaled(value: dict[str, Any], g: Float[Array, "C N"], valid: Bool[Array, "C N"]) -> dict[str, Any]:
+    """The value network with its output in units of the returns `g` [C, N] of the `valid` rows.
 
     It gives the same values as before: what changes is its output layer, after PopArt (van Hasselt and others 2016,
-    arXiv 1602.07714). Before the first returns, with `units` [2] zeros, all values are 0; with them they are about the
-    returns' mean.
+    arXiv 1602.07714), and its `units`, float32 [2], mean and std of the returns. Before the first returns these are
+    zeros and so are all values; with them values are about the returns' mean.
     """
-    old_mean, old_std = units[0], units[1]
+    old_mean, old_std = value["units"][0], value["units"][1]
     mean, std = reduce.mean_and_std(g, valid)
     std = jnp.maximum(std, jnp.maximum(RELATIVE * jnp.abs(mean), ABSOLUTE))
     known, out = old_std > 0, value["out"]
     kernel = jnp.where(known, out["kernel"] * (old_std / std), out["kernel"])
     bias = jnp.where(known, (out["bias"] * old_std + old_mean - mean) / std, out["bias"])
-    return {**value, "out": {"kernel": kernel, "bias": bias}}, jnp.stack([mean, std])
+    return {**value, "out": {"kernel": kernel, "bias": bias}, "units": jnp.stack([mean, std])}

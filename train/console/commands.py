@@ -16,6 +16,7 @@ COMMANDS = {
     "watch": ("train.watch", "watch a run live in the browser, also while it trains"),
     "report": ("train.report", "write one HTML file on one run or several"),
     "export": ("train.export", "write a run's policy as a file that needs no JAX"),
+    "record": ("train.record", "record a policy's episodes as a set of data"),
     "data": ("train.data", "look at logged data, or write them in another format"),
     "benchmark": ("train.benchmark", "measure how fast it learns and runs"),
 }

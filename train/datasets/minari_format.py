@@ -17,7 +17,9 @@ from train.datasets.data_set import DataSet
 from train.datasets.flat import as_actions, as_float32
 
 ROOT = "MINARI_DATASETS_PATH"
-Episode = tuple[Any, np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # obs [T + 1], act, reward, ends, limits [T]
+# Observations [T + 1], actions, rewards, ends, time limits [T], and log-probabilities [T + 1] where `write` put them.
+Episode = tuple[Any, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
+LOG_PROB = "log_prob"  # among Minari's infos
 
 
 def root() -> pathlib.Path:
@@ -61,8 +63,8 @@ def _joined(episodes: list[Episode], meta: dict[str, Any], space: dict[str, Any]
     notes: list[str] = []
     if not episodes:
         raise UserError(f"{folder} has no whole episode")
-    steps = np.array([len(reward) for _, _, reward, _, _ in episodes])
-    for i, (obs, action, _, ends, limits) in enumerate(episodes):
+    steps = np.array([len(episode[2]) for episode in episodes])
+    for i, (obs, action, _, ends, limits, _) in enumerate(episodes):
         if not len(obs) == len(action) + 1 == steps[i] + 1 or not len(ends) == len(limits) == steps[i] > 0:
             raise UserError(
                 f"{folder}: episode {i} has {len(obs):,} observations, {len(action):,} actions, {steps[i]:,} rewards "
@@ -72,6 +74,7 @@ def _joined(episodes: list[Episode], meta: dict[str, Any], space: dict[str, Any]
             raise UserError(f"{folder}: episode {i} has an end before its last step")
     observations, actions, rewards = (np.concatenate([episode[k] for episode in episodes]) for k in range(3))
     terminated, truncated = (np.array([bool(episode[k][-1]) for episode in episodes]) for k in (3, 4))
+    log_probs = [episode[5][:-1] for episode in episodes if episode[5] is not None and len(episode[5]) > 1]
     cut = int((~terminated & ~truncated).sum())
     if cut:
         notes.append(f"{cut:,} episodes have no end: they are taken as cut off there")
@@ -83,7 +86,8 @@ def _joined(episodes: list[Episode], meta: dict[str, Any], space: dict[str, Any]
     said = ("dataset_id", "ref_min_score", "ref_max_score", "description")
     about: dict[str, Any] = {name: meta[name] for name in said if name in meta}
     with contextlib.suppress(ValueError, TypeError, KeyError):  # what `write` has put there
-        about = {**about, **json.loads(about.pop("description"))}
+        ours = json.loads(about["description"])
+        about = {**{name: value for name, value in about.items() if name != "description"}, **ours}
     if meta.get("env_spec"):
         about["env"] = json.loads(meta["env_spec"]).get("id")
     return DataSet(
@@ -93,6 +97,7 @@ def _joined(episodes: list[Episode], meta: dict[str, Any], space: dict[str, Any]
         steps=steps,
         terminated=terminated,
         truncated=truncated,
+        log_probs=np.concatenate(log_probs).astype(np.float32) if sum(map(len, log_probs)) == steps.sum() else None,
         action_bounds=None if None in bounds else np.asarray(bounds, np.float32).reshape(2, -1),
         about=about,
         notes=tuple(notes),
@@ -109,7 +114,9 @@ def _hdf5(folder: pathlib.Path) -> Iterator[Episode]:
                 group = file[name]
                 fields = ("observations", "actions", "rewards", "terminations", "truncations")
                 obs, action, reward, ends, limits = (group[field][()] for field in fields)
-                yield obs, action, reward.reshape(-1), ends.astype(bool), limits.astype(bool)
+                infos = group["infos"] if "infos" in group else {}
+                log_prob = infos[LOG_PROB][()] if LOG_PROB in infos else None
+                yield obs, action, reward.reshape(-1), ends.astype(bool), limits.astype(bool), log_prob
     except (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError) as error:
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
 
@@ -139,7 +146,7 @@ def _tables(folder: pathlib.Path, form: str) -> Iterator[Episode]:
             raise UserError(f"{place} cannot be read: {' '.join(str(error).split())}") from error
         if said is not None and len(reward) != said:
             raise UserError(f"{place} has {len(reward):,} steps and should have {said:,}: it is cut off")
-        yield obs, action[:-1], reward, ends.astype(bool), limits.astype(bool)
+        yield obs, action[:-1], reward, ends.astype(bool), limits.astype(bool), None
 
 
 def _rows(column: Any) -> np.ndarray:
@@ -176,7 +183,7 @@ def write(found: DataSet, name: str) -> pathlib.Path:
         rows, states = slice(start, start + steps), slice(start + i, start + i + steps + 1)
         ends = np.zeros((2, steps), bool)
         ends[:, -1] = found.terminated[i], found.truncated[i]
-        info = {} if infos is None else {"infos": {"log_prob": np.append(infos[rows], np.float32(0))}}
+        info = {} if infos is None else {"infos": {LOG_PROB: np.append(infos[rows], np.float32(0))}}
         buffers.append(
             minari.data_collector.EpisodeBuffer(
                 id=i,

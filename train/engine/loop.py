@@ -74,7 +74,8 @@ def sound_parts(learner: LearnerState) -> jax.Array:
     """
     parts = ((learner.policy, learner.policy_opt), (learner.value, learner.value_opt), learner.normalizer)
     finite = jnp.stack([jnp.isfinite(ravel_pytree(part)[0]).all() for part in parts])
-    small = [(jnp.abs(ravel_pytree(net)[0]) <= LARGEST).all() for net in (learner.policy, learner.value)]
+    value = {name: layer for name, layer in learner.value.items() if name != "units"}  # these are as large as returns
+    small = [(jnp.abs(ravel_pytree(net)[0]) <= LARGEST).all() for net in (learner.policy, value)]
     return finite & jnp.stack([*small, jnp.array(True)])
 
 

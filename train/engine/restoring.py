@@ -127,12 +127,13 @@ def _newest_sound(run: pathlib.Path, want: dict[str, Any], step: int | None) -> 
             return left[-1], items, [words for one, words in damaged.items() if one > left[-1]]
 
 
-def restore(run: pathlib.Path, template: TrainState) -> tuple[int, TrainState, list[str]]:
-    """The newest sound state of a run.
+def restore(run: pathlib.Path, template: TrainState, step: int | None = None) -> tuple[int, TrainState, list[str]]:
+    """The newest sound state of a run, or that of checkpoint `step`.
 
     Args:
       run: the run folder.
       template: the (abstract) state that the run's settings ask for.
+      step: the checkpoint, if it is not to be the newest sound one.
 
     Returns:
       Its env steps, the state, and warnings to show. If the checkpoint was saved without its ring, the ring is empty.
@@ -140,7 +141,7 @@ def restore(run: pathlib.Path, template: TrainState) -> tuple[int, TrainState, l
     Raises:
       UserError: if there is no checkpoint, none is sound, or it is of another task or network size.
     """
-    step, items, warnings = _newest_sound(run, items_of(template), None)
+    step, items, warnings = _newest_sound(run, items_of(template), step)
     if "ring" not in items and template.ring is not None:
         items["ring"] = jax.tree.map(_zeros, template.ring)
         if step > 0:  # it was empty at the start

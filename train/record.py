@@ -1,0 +1,112 @@
+"""Records a policy's episodes as a set of data: `python -m train.record --run RUN --steps 1_000_000 --out SET`."""
+
+import dataclasses
+import pathlib
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from rich.progress import Progress
+
+from envs import registry
+from envs.registry import TaskOptions
+from train.console import cli
+from train.console.commands import program
+from train.console.errors import UserError, run_program
+from train.datasets import writing
+from train.datasets.data_set import DataSet
+from train.engine import config as settings
+from train.engine import jax_setup, recording, replayed
+from train.engine.player import load_policy
+from train.engine.streams import check_seed, stream
+
+STEPS_MOST, ENVS_MOST = 2**31 - 1, 4096
+DEFAULT = dataclasses.asdict(TaskOptions())
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordConfig:
+    """What to record."""
+
+    run: pathlib.Path
+    """Run folder."""
+    out: str
+    """NAME.npz, NAME.hdf5 (D4RL's layout), or the id of a Minari set, such as hopper/medium-v0."""
+    steps: int = 1_000_000
+    """Steps to record, in whole episodes."""
+    mode: bool = False
+    """Act by the policy's mode instead of by samples."""
+    ring: bool = False
+    """Write what is in the checkpoint's replay ring instead of recording: the steps of the last iterations."""
+    num_envs: int = 0
+    """Environments that step at once; 0: as many as play about one episode each, up to 4,096."""
+    seed: int = 0
+    """Everything random follows from this."""
+    step: int | None = None
+    """Checkpoint, by its steps; the newest sound one if not given."""
+    task: Annotated[TaskOptions, tyro.conf.arg(name="env")] = dataclasses.field(default_factory=TaskOptions)
+    """Options of the task, where they are to be others than in training."""
+
+
+def main() -> int:
+    """Records, writes and says what was recorded."""
+    args = cli.arguments()
+    run = cli.peek(args, "run", None)
+    saved = settings.read(pathlib.Path(run)) if run else None
+    default: Any = RecordConfig(pathlib.Path(run or ""), "", task=saved.task) if saved else None
+    words = "Record what a policy does."
+    config = cli.parse(RecordConfig, args, prog=program("record"), description=words, default=default)
+    if not config.out:
+        raise UserError(f"--out is missing: {writing.NAMES}")
+    if not 0 < config.steps <= STEPS_MOST:
+        raise UserError(f"steps must be from 1 to {STEPS_MOST:,}, not {config.steps}")
+    if not 0 <= config.num_envs <= STEPS_MOST:
+        raise UserError(f"num_envs must be a positive number, or 0, not {config.num_envs}")
+    check_seed(config.seed)
+    writing.check_place(config.out)
+    jax_setup.start_jax(cpu_devices=max(1, saved.devices) if saved and config.ring else 1)
+    found = _ring(config) if config.ring else _recorded(config)
+    place = writing.write(found, config.out)
+    returns = found.returns()
+    print(
+        f"written to {place}: {len(found.steps):,} episodes of {len(found.rewards):,} steps, "
+        f"mean return {returns.mean():,.1f} ± {returns.std():,.1f}"
+    )
+    return 0
+
+
+def _recorded(config: RecordConfig) -> DataSet:
+    player = load_policy(config.run, config.step)
+    if config.task != player.config.task:
+        player = dataclasses.replace(player, env=registry.make(player.config.env, config.task))
+        if player.env.observation_size != player.learner.observation_size:
+            raise UserError("with these options the task has other observations than the policy was trained on")
+    num_envs = config.num_envs or min(ENVS_MOST, max(1, config.steps // player.env.episode_length))
+    key = stream(config.seed, "record")
+    with Progress(transient=True) as progress:
+        task = progress.add_task(f"recording {num_envs:,} environments", total=1.0)
+        found = recording.whole_episodes(
+            player, config.steps, num_envs, config.mode, key, lambda done: progress.update(task, completed=done)
+        )
+    about = {player.config.clock: player.steps, "actions": "mode" if config.mode else "sampled", "seed": config.seed}
+    return _named(found, config, player.config.env, player.env.action_size, about)
+
+
+def _ring(config: RecordConfig) -> DataSet:
+    found, steps = replayed.ring(config.run, config.step)
+    run = settings.read(config.run)
+    size = registry.make(run.env, run.task).action_size
+    return _named(found, config, run.env, size, {run.clock: steps, "actions": "those in the replay ring"})
+
+
+def _named(found: DataSet, config: RecordConfig, env: str, action_size: int, about: dict[str, Any]) -> DataSet:
+    """The set with what it says of itself. Actions are as the policy drew them, for the task clips them itself."""
+    options = {name: value for name, value in dataclasses.asdict(config.task).items() if value != DEFAULT[name]}
+    first, last = (0, action_size - 1) if found.discrete else (-np.inf, np.inf)
+    bounds = np.full((2, 1 if found.discrete else action_size), [[first], [last]], np.float32)
+    source = {"env": env, "options": options, "run": config.run.resolve().name}
+    return dataclasses.replace(found, about=source | about, action_bounds=bounds)
+
+
+if __name__ == "__main__":
+    run_program(main)
