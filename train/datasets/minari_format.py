@@ -74,7 +74,7 @@ def _joined(episodes: list[Episode], meta: dict[str, Any], space: dict[str, Any]
             raise UserError(f"{folder}: episode {i} has an end before its last step")
     observations, actions, rewards = (np.concatenate([episode[k] for episode in episodes]) for k in range(3))
     terminated, truncated = (np.array([bool(episode[k][-1]) for episode in episodes]) for k in (3, 4))
-    log_probs = [episode[5][:-1] for episode in episodes if episode[5] is not None and len(episode[5]) > 1]
+    log_probs = [known[:-1] for *_, known in episodes if known is not None]
     cut = int((~terminated & ~truncated).sum())
     if cut:
         notes.append(f"{cut:,} episodes have no end: they are taken as cut off there")
