@@ -7,7 +7,7 @@ import os
 import pathlib
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,18 @@ from train.datasets.data_set import DataSet
 from train.datasets.flat import as_actions, as_float32
 
 ROOT = "MINARI_DATASETS_PATH"
-# Observations [T + 1], actions, rewards, ends, time limits [T], and log-probabilities [T + 1] where `write` put them.
-Episode = tuple[Any, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
 LOG_PROB = "log_prob"  # among Minari's infos
+
+
+class Episode(NamedTuple):
+    """T steps as they are stored: observations [T + 1, ...], the others [T, ...], `log_prob` [T + 1] or None."""
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    ends: np.ndarray
+    limits: np.ndarray
+    log_prob: np.ndarray | None = None
 
 
 def root() -> pathlib.Path:
@@ -63,18 +72,22 @@ def _joined(episodes: list[Episode], meta: dict[str, Any], space: dict[str, Any]
     notes: list[str] = []
     if not episodes:
         raise UserError(f"{folder} has no whole episode")
-    steps = np.array([len(episode[2]) for episode in episodes])
-    for i, (obs, action, _, ends, limits, _) in enumerate(episodes):
-        if not len(obs) == len(action) + 1 == steps[i] + 1 or not len(ends) == len(limits) == steps[i] > 0:
+    steps = np.array([len(one.reward) for one in episodes])
+    for i, one in enumerate(episodes):
+        if not len(one.obs) - 1 == len(one.action) == len(one.ends) == len(one.limits) == steps[i] > 0:
             raise UserError(
-                f"{folder}: episode {i} has {len(obs):,} observations, {len(action):,} actions, {steps[i]:,} rewards "
-                f"and {len(ends):,} ends, which do not fit each other"
+                f"{folder}: episode {i} has {len(one.obs):,} observations, {len(one.action):,} actions, {steps[i]:,} "
+                f"rewards and {len(one.ends):,} ends, which do not fit each other"
             )
-        if (ends[:-1] | limits[:-1]).any():
+        if (one.ends[:-1] | one.limits[:-1]).any():
             raise UserError(f"{folder}: episode {i} has an end before its last step")
-    observations, actions, rewards = (np.concatenate([episode[k] for episode in episodes]) for k in range(3))
-    terminated, truncated = (np.array([bool(episode[k][-1]) for episode in episodes]) for k in (3, 4))
-    log_probs = [known[:-1] for *_, known in episodes if known is not None]
+    observations, actions, rewards = (
+        np.concatenate([getattr(one, name) for one in episodes]) for name in ("obs", "action", "reward")
+    )
+    terminated, truncated = (
+        np.array([bool(getattr(one, name)[-1]) for one in episodes]) for name in ("ends", "limits")
+    )
+    log_probs = [one.log_prob[:-1] for one in episodes if one.log_prob is not None]
     cut = int((~terminated & ~truncated).sum())
     if cut:
         notes.append(f"{cut:,} episodes have no end: they are taken as cut off there")
@@ -116,7 +129,7 @@ def _hdf5(folder: pathlib.Path) -> Iterator[Episode]:
                 obs, action, reward, ends, limits = (group[field][()] for field in fields)
                 infos = group["infos"] if "infos" in group else {}
                 log_prob = infos[LOG_PROB][()] if LOG_PROB in infos else None
-                yield obs, action, reward.reshape(-1), ends.astype(bool), limits.astype(bool), log_prob
+                yield Episode(obs, action, reward.reshape(-1), ends.astype(bool), limits.astype(bool), log_prob)
     except (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError) as error:
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
 
@@ -146,7 +159,7 @@ def _tables(folder: pathlib.Path, form: str) -> Iterator[Episode]:
             raise UserError(f"{place} cannot be read: {' '.join(str(error).split())}") from error
         if said is not None and len(reward) != said:
             raise UserError(f"{place} has {len(reward):,} steps and should have {said:,}: it is cut off")
-        yield obs, action[:-1], reward, ends.astype(bool), limits.astype(bool), None
+        yield Episode(obs, action[:-1], reward, ends.astype(bool), limits.astype(bool))
 
 
 def _rows(column: Any) -> np.ndarray:
