@@ -47,7 +47,10 @@ def from_fields(fields: Mapping[str, Any], source: object, limit: int | None) ->
     after = None
     if "next_observations" in fields:
         after = _observations(fields["next_observations"], source, "next_observations", notes)
-        _same_rows(after, observations, "next_observations", source)
+        if after.shape != observations.shape:
+            raise UserError(
+                f"{source} has next_observations of shape {after.shape}, and observations {observations.shape}"
+            )
     terminal, timeout = _ends(fields, source, limit, observations, after, notes)
     return _cut(observations, after, actions, rewards, terminal, timeout, notes)
 

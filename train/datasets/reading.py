@@ -69,7 +69,8 @@ def _file(path: pathlib.Path, limit: int | None) -> DataSet:
             raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     if start.startswith(b"PK"):
         try:
-            with np.load(path, allow_pickle=False) as opened:
+            # (NumPy leaves a file that it opens itself open where it is no archive.)
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as opened:
                 return from_fields(_Npz(opened, path), path, limit)
         except UserError:
             raise

@@ -1,0 +1,198 @@
+import dataclasses
+import json
+import pathlib
+import pickle
+import zipfile
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.train.datasets.made import REFERENCE, episodes, flat, same
+from train.console.errors import UserError
+from train.datasets import minari_format, reading, writing
+
+h5py = pytest.importorskip("h5py")
+KINDS = ((4, "terminated"), (3, "truncated"), (5, "both"), (2, "cut off"))
+
+
+@pytest.fixture(autouse=True)
+def _own_root(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(minari_format.ROOT, str(tmp_path / "minari"))
+
+
+@pytest.mark.parametrize("out", ["{}/set.npz", "{}/set.hdf5", "task/set-v0"])
+@pytest.mark.parametrize("actions", [0, 2])
+def test_what_is_written_is_read_again(out: str, actions: int, tmp_path: pathlib.Path) -> None:
+    if out.startswith("task"):
+        pytest.importorskip("minari")
+    made = episodes(*KINDS, actions=actions)
+    place = writing.write(made, out.format(tmp_path))
+    for source in (out.format(tmp_path), str(place)):
+        read = reading.read(source)
+        same(made, read)
+        assert read.checksum() == made.checksum()
+
+
+@pytest.mark.parametrize("form", ["hdf5", "arrow", "parquet"])
+@pytest.mark.parametrize("discrete", [False, True])
+def test_sets_that_minari_wrote_are_read(form: str, discrete: bool) -> None:
+    minari = pytest.importorskip("minari")
+    import gymnasium
+
+    made = episodes(*KINDS, actions=0 if discrete else 2)
+    buffers = []
+    for i, (start, steps) in enumerate(zip(made.starts, made.steps, strict=True)):
+        ends = np.zeros((2, steps), bool)
+        ends[:, -1] = made.terminated[i], made.truncated[i]
+        rows = slice(start, start + steps)
+        buffers.append(
+            minari.data_collector.EpisodeBuffer(
+                id=i,
+                observations=made.observations[start + i : start + i + steps + 1],
+                actions=made.actions[rows],
+                rewards=made.rewards[rows],
+                terminations=ends[0],
+                truncations=ends[1],
+            )
+        )
+    space = gymnasium.spaces
+    with pytest.warns(UserWarning):
+        minari.create_dataset_from_buffers(
+            "task/set-v0",
+            buffers,
+            observation_space=space.Box(-np.inf, np.inf, (3,), np.float32),
+            action_space=space.Discrete(3) if discrete else space.Box(-1.0, 1.0, (2,), np.float32),
+            data_format=form,
+        )
+    read = reading.read("task/set-v0")
+    same(made, read)
+    assert read.action_size == (3 if discrete else 2)
+
+
+@pytest.mark.parametrize("form", ["arrow", "parquet"])
+def test_an_episode_of_200_000_steps_survives(form: str, tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("pyarrow")
+    import pyarrow
+    import pyarrow.dataset
+
+    # Minari 0.5.4 itself reads such a set wrong; its files are as these.
+    lengths = (200_000, 100, 50)
+    folder = tmp_path / "data"
+    for i, steps in enumerate(lengths):
+        place = folder / str(i)
+        place.mkdir(parents=True)
+        obs = np.arange(steps + 1, dtype=np.float32)[:, None] + i
+        padded = np.zeros(steps + 1, bool)
+        ends = padded.copy()
+        ends[steps - 1] = True
+        column = pyarrow.FixedSizeListArray.from_arrays(obs.reshape(-1), 1)
+        batch = {
+            "observations": column,
+            "actions": column,
+            "rewards": obs[:, 0],
+            "terminations": ends,
+            "truncations": padded,
+        }
+        table = pyarrow.table(batch)
+        pyarrow.dataset.write_dataset(table, place, format=form, basename_template="part-{i}." + form)
+        (place / "metadata.json").write_text(json.dumps({"id": i, "total_steps": steps}))
+    box = json.dumps({"type": "Box", "dtype": "float32", "shape": [1], "low": [-1.0], "high": [1.0]})
+    meta = {"data_format": form, "observation_space": box, "action_space": box}
+    (folder / "metadata.json").write_text(json.dumps(meta))
+    read = reading.read(str(tmp_path))
+    assert read.steps.tolist() == list(lengths)
+    assert read.observations[-51:, 0].tolist() == [i + 2 for i in range(51)]
+    (folder / "0" / "metadata.json").write_text(json.dumps({"total_steps": 200_001}))
+    with pytest.raises(UserError, match="cut off"):
+        reading.read(str(tmp_path))
+
+
+@pytest.mark.parametrize("out", ["{}/set.npz", "{}/set.hdf5", "task/set-v0"])
+def test_long_episodes_survive_in_what_is_written(out: str, tmp_path: pathlib.Path) -> None:
+    if out.startswith("task"):
+        pytest.importorskip("minari")
+    made = episodes((200_000, "truncated"), (7, "terminated"))
+    same(made, reading.read(str(writing.write(made, out.format(tmp_path)))))
+
+
+def test_log_probabilities_travel(tmp_path: pathlib.Path) -> None:
+    made = dataclasses.replace(episodes(*KINDS), log_probs=np.arange(14, dtype=np.float32), about={"env": "x"})
+    outs = [f"{tmp_path}/set.npz", f"{tmp_path}/set.hdf5"]
+    try:
+        import minari  # noqa: F401
+    except ImportError:
+        pass
+    else:
+        outs.append("task/set-v0")
+    for out in outs:
+        read = reading.read(str(writing.write(made, out)))
+        np.testing.assert_array_equal(read.log_probs, made.log_probs, err_msg=out)
+        assert read.about["env"] == "x"
+
+
+def bad_files(folder: pathlib.Path) -> dict[str, str]:
+    """Files that cannot be read, and a word of what is said of each."""
+    fields: Any = flat(episodes(*KINDS), after=True)
+    broken: Any = fields | {"observations": np.where(np.arange(14)[:, None] % 5 == 1, np.nan, fields["observations"])}
+    np.savez(folder / "nan.npz", **broken)
+    np.savez(folder / "object.npz", **(fields | {"actions": np.array([{}] * 14, object)}))
+    np.savez(folder / "infinite.npz", **(fields | {"rewards": np.where(np.arange(14) == 3, np.inf, 0.0)}))
+    np.savez(folder / "missing.npz", **{k: v for k, v in fields.items() if k != "terminals"})
+    (folder / "pickled.pkl").write_bytes(pickle.dumps(fields))
+    (folder / "pickled.npz").write_bytes(pickle.dumps(fields))
+    (folder / "text.csv").write_text("a,b\n1,2\n")
+    (folder / "empty.npz").write_bytes(b"")
+    whole = folder / "whole.hdf5"
+    with h5py.File(whole, "w") as file:
+        for name, array in fields.items():
+            file[name] = np.repeat(array, 1000, axis=0)
+    (folder / "truncated.hdf5").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with h5py.File(folder / "groups.hdf5", "w") as file:
+        for name in fields:
+            file.create_group(name)
+    with zipfile.ZipFile(folder / "other.npz", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    cut = (folder / "nan.npz").read_bytes()
+    (folder / "cut.npz").write_bytes(cut[: len(cut) // 2])
+    (folder / "folder").mkdir()
+    spoilt = folder / "spoilt" / "data"
+    spoilt.mkdir(parents=True)
+    (spoilt / "metadata.json").write_text("{}")
+    return {
+        "nan.npz": "observations that are not finite, in steps 1, 6, 11",
+        "infinite.npz": "rewards that are not finite, in step 3",
+        "object.npz": "pickle",
+        "missing.npz": "no terminals",
+        "pickled.pkl": "pickle",
+        "pickled.npz": "pickle",
+        "text.csv": "none of the known formats",
+        "empty.npz": "none of the known formats",
+        "truncated.hdf5": "cannot be read",
+        "groups.hdf5": "group",
+        "other.npz": "has no observations",
+        "cut.npz": "cannot be read",
+        "folder": "without a Minari set",
+        "spoilt": "metadata.json",
+        "none/such-v0": "no Minari set of that id",
+    }
+
+
+def test_what_cannot_be_read_is_one_line(tmp_path: pathlib.Path) -> None:
+    for name, words in bad_files(tmp_path).items():
+        source = name if name.startswith("none") else str(tmp_path / name)
+        with pytest.raises(UserError) as caught:
+            reading.read(source)
+        assert words in str(caught.value) and "\n" not in str(caught.value), (name, str(caught.value))
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason="the reference data sets are not here")
+def test_sets_by_other_hands() -> None:
+    door = reading.read(str(REFERENCE / "minari" / "D4RL" / "door" / "human-v2"))
+    assert (len(door.steps), len(door.rewards), int(door.truncated.sum())) == (25, 6729, 25)
+    assert door.about["env"] == "AdroitHandDoor-v1"
+    replay = reading.read(str(REFERENCE / "cartpole_replay.h5"))
+    assert len(replay.steps) == 1582
+    # 134 episodes reach the limit; each lacks its last successor, so 199 rows are 198 steps; and the file ends in one.
+    assert int(replay.truncated.sum()) == 134 and set(replay.steps[replay.truncated]) == {198, 81}
+    assert replay.terminated.sum() == 1448
