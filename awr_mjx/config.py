@@ -97,6 +97,11 @@ class AwrConfig:
     """Freeze the observation normaliser after this many observations; 0: never. Authors' code: 300,000."""
 
     @property
+    def clones(self) -> bool:
+        """Whether every action counts the same and nobody learns values: there is nothing to relabel."""
+        return self.weighting == "uniform" and not self.value_updates
+
+    @property
     def capacity(self) -> int:
         """Rows C of the replay ring."""
         return self.rollout_steps * self.buffer_blocks

@@ -178,9 +178,9 @@ class Learner:
         config, valid = self.config, ring.rows.valid
         key_value, key_policy, key_kl = jax.random.split(key, 3)
 
-        g, v = self.relabel(state, ring, live_obs)
+        g, v = 2 * [jnp.zeros_like(ring.rows.reward)] if config.clones else self.relabel(state, ring, live_obs)
         metrics = {"explained_variance": returns.explained_variance(g, v, valid)}
-        if self._own_units:
+        if self._own_units and not config.clones:
             state = state.replace(value=units.rescaled(state.value, g, valid))  # type: ignore[attr-defined]
         state, metrics["value_loss"] = self.regress_value(state, ring, g, key_value)
         if config.relabel == "twice" and config.value_updates:

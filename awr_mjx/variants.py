@@ -38,5 +38,6 @@ VARIANTS: dict[str, Callable[[AwrConfig], AwrConfig]] = {
     "monte_carlo": _monte_carlo,
     # The paper's text: raw advantages, beta 0.05. (The authors' code standardises them, with beta 1.)
     "raw_advantage": _with(advantage="raw", beta=0.05),
-    "bc": _with(weighting="uniform"),
+    # Behaviour cloning: every action counts the same, so that nothing needs a value.
+    "bc": _with(weighting="uniform", value_updates=0),
 }

@@ -37,7 +37,7 @@ _OURS: set[str] = set()  # those of them that come with this project
 _WITHOUT_LAPACK = {"cartpole", "lunar_lander", "ant", "halfcheetah", "hopper", "walker2d", "humanoid"}
 # Families of tasks that other packages bring: prefix -> (module with `names()` and `make(name, **options)`).
 FAMILIES = {"brax": "envs.adapters.brax_tasks", "playground": "envs.adapters.playground_tasks"}
-_WORDS = ("", "list", "all")  # what `--env` takes for something else than a name
+_WORDS = ("", "list", "all", "none")  # what `--env` takes for something else than a name
 
 
 def register(name: str, factory: Callable[..., Env], source: str = "registered") -> None:
@@ -54,8 +54,8 @@ def register(name: str, factory: Callable[..., Env], source: str = "registered")
     if not reached or name.partition("/")[0] in FAMILIES:
         prefixes = " or ".join(f"{family}/" for family in FAMILIES)
         raise BrokenTask(
-            f"a task called {name!r} could never be asked for: choose a name that is not 'list' or 'all', has no comma "
-            f"and no space at its ends, and does not begin with {prefixes}"
+            f"a task called {name!r} could never be asked for: choose a name that is not 'list', 'all' or 'none', has "
+            f"no comma and no space at its ends, and does not begin with {prefixes}"
         )
     if not callable(factory):
         kind = type(factory).__name__

@@ -21,7 +21,7 @@ FLOORS = {
     "train": ({"console"}, {"datasets"}, {"engine"}, {"policies", "pictures"}, {"benchmarks"}, {"programs"}),
     "envs": (
         {"base", "graphics", "packages"},
-        {"advance", "own_tasks"},
+        {"absent", "advance", "own_tasks"},
         {"vector", "checks", "physics", "box2d"},
         {"gym", "adapters", "imitation"},
         {"registry"},

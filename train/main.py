@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from envs import registry
+from envs import absent, registry
 from envs.checks import check_task
 from train.console import cli, errors
 from train.console.errors import UserError, run_program
@@ -34,9 +34,10 @@ def _from(done: int | None, again: int) -> str:
 
 def _loop(config: TrainConfig) -> tuple[Loop | StaticLoop, dict[str, Any] | None]:
     """What trains, and what it says of the logged data, where these are what it learns from."""
-    env = registry.make(config.env, config.task)
-    check_task(env)
-    if config.logged:
+    env = None if config.env == absent.NAME else registry.make(config.env, config.task)
+    if env:
+        check_task(env)
+    if config.logged or not env:
         return static_data.loop(env, config)
     if problems := config.awr.problems(env.episode_length):
         raise UserError(problems[0])

@@ -93,8 +93,8 @@ def _recorded(config: RecordConfig) -> DataSet:
 
 
 def _ring(config: RecordConfig) -> DataSet:
-    found, steps = replayed.ring(config.run, config.step)
     run = settings.read(config.run)
+    found, steps = replayed.ring(config.run, config.step)
     size = registry.make(run.env, run.task).action_size
     return _named(found, config, run.env, size, {run.clock: steps, "actions": "those in the replay ring"})
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from awr_mjx.variants import VARIANTS
+from envs import absent
 from train.console import cli
 from train.console.commands import program
 from train.console.errors import UserError, warn
@@ -14,6 +15,7 @@ from train.engine import config as settings
 from train.engine.config import TrainConfig
 from train.engine.presets import preset, static_preset
 
+HELD_OUT = 0.1  # share of the episodes, for data without a task
 DESCRIPTION = "Trains a policy. A run stopped anywhere goes on with --resume."
 
 
@@ -42,7 +44,9 @@ def parse(args: list[str]) -> Command:
     saved = settings.read(pathlib.Path(resume)) if resume else None
     static = cli.peek(args, "data", None) is not None
     if static and not (saved or env):
-        raise UserError("name the task that the data are of with --env")
+        raise UserError(f"name the task that the data are of with --env ({absent.NAME} if it is not here)")
+    if env == absent.NAME and not (static or saved):
+        raise UserError(f"--env {absent.NAME} is for logged data: name a set with --data")
     start = saved or (static_preset(env or "") if static else preset(env or TrainConfig.env))
     if variant not in VARIANTS:
         raise UserError(f"unknown variant {variant!r}: choose one of {', '.join(VARIANTS)}")
@@ -71,6 +75,8 @@ def _whole_schedule(config: TrainConfig, args: list[str]) -> TrainConfig:
     if awr.policy_lr_steps and cli.peek(args, "policy_lr_steps", None) is None:
         share = awr.policy_updates / max(awr.policy_updates + awr.value_updates, 1)
         awr = dataclasses.replace(awr, policy_lr_steps=max(1, round(config.num_steps * share)))
+    if config.env == absent.NAME and cli.peek(args, "held_out", None) is None:
+        logged = dataclasses.replace(logged, held_out=HELD_OUT)  # there is no other way to see how it goes
     return dataclasses.replace(config, awr=awr, logged=logged)
 
 

@@ -108,7 +108,7 @@ class Loop:
     def __init__(self, env: Env, config: AwrConfig, num_envs: int, epoch_iterations: int = 1, devices: int = 1) -> None:
         self.config, self.num_envs, self.epoch_iterations = config, num_envs, epoch_iterations
         self.mesh = Mesh(np.asarray(jax.devices()[:devices]), (AXIS,))
-        self.env = env
+        self.env, self.held_out = env, None
         self.venv = VectorEnv(env, num_envs // devices)  # what one device steps
         self.learner = Learner(config, env.observation_size, env.action_size, env.discrete)
         self.steps_per_iteration = num_envs * config.rollout_steps

@@ -6,11 +6,11 @@ import pathlib
 import jax
 
 from awr_mjx.learner import Learner, LearnerState
-from envs import registry
+from envs import absent, registry
 from envs.base import Env
-from train.console.errors import warn
+from train.console.errors import UserError, warn
 from train.engine import config as settings
-from train.engine import restoring
+from train.engine import restoring, run_folder
 from train.engine.config import TrainConfig
 
 
@@ -30,6 +30,15 @@ class Player:
         return f"{self.steps:,} {self.config.clock.replace('_', ' ')}"
 
 
+def _absent(run: pathlib.Path) -> Env:
+    """The task of logged data without one, whose sizes the run's `config.json` has."""
+    sizes = run_folder.data_of(run)
+    try:
+        return absent.Absent(*(sizes[name] for name in ("observation_size", "action_size", "discrete")))
+    except KeyError as error:
+        raise UserError(f"{run / 'config.json'} does not say what data the run learned from") from error
+
+
 def load_policy(run: pathlib.Path, step: int | None = None) -> Player:
     """The policy of the run in folder `run`, from its newest sound checkpoint or from checkpoint `step`.
 
@@ -37,7 +46,7 @@ def load_policy(run: pathlib.Path, step: int | None = None) -> Player:
       UserError: if there is no such run or checkpoint. Warnings about damaged checkpoints go to stderr.
     """
     config = settings.read(run)
-    env = registry.make(config.env, config.task)
+    env = _absent(run) if config.env == absent.NAME else registry.make(config.env, config.task)
     learner = Learner(config.awr, env.observation_size, env.action_size, env.discrete)
     template = jax.eval_shape(learner.init, jax.random.key(0))
     found, learned, warnings = restoring.restore_learner(run, template, step)

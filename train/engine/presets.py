@@ -47,6 +47,7 @@ STATIC = AwrConfig(
     policy_lr=1e-3,
     policy_lr_steps=1,  # as long as the run, unless it is given
     value_lr=1e-3,
+    beta=0.3,
     value_units="returns",
     batch_size=256,
     policy_updates=1000,

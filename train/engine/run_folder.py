@@ -120,9 +120,14 @@ def _refuse_lost(run: pathlib.Path) -> None:
         )
 
 
+def data_of(run: pathlib.Path) -> dict[str, Any]:
+    """What the run says of the logged data that it learns from; empty if it does not."""
+    return _dict(_was(run)[0].get("data"))
+
+
 def refuse_other_data(run: pathlib.Path, data: dict[str, Any] | None) -> None:
     """Raises UserError if `run` was begun on logged data that are not `data`."""
-    was = _dict(_was(run)[0].get("data"))
+    was = data_of(run)
     if data and was.get("checksum") != data["checksum"]:
         raise UserError(
             f"the data are not those that {run} was begun on ({was.get('steps')} steps, checksum "

@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any
 
+from envs.absent import Absent
 from envs.base import Env
 from train.datasets import packing
 from train.datasets.choice import refuse_other_sizes, split
@@ -11,27 +12,37 @@ from train.engine.config import TrainConfig
 from train.engine.static_loop import StaticLoop
 
 
-def loop(env: Env, config: TrainConfig) -> tuple[StaticLoop, dict[str, Any]]:
+def loop(env: Env | None, config: TrainConfig) -> tuple[StaticLoop, dict[str, Any]]:
     """The loop that learns from the data of `config`, and what tells these from others, as JSON values.
+
+    Args:
+      env: the task of the data; None if it is not here.
+      config: the settings of the run.
 
     Raises:
       UserError: if a set cannot be read, or is not of this task.
     """
     logged = config.logged
     sets = logged.read()
+    if env is None:
+        first, *_ = sets
+        env = Absent(first.observation_size, max(one.action_size for one in sets), first.discrete)
     for found, source in zip(sets, logged.data, strict=True):
         refuse_other_sizes(found, source, config.env, env.observation_size, env.action_size, env.discrete)
     sums = "".join(one.checksum() for one in sets)
-    learned, _ = split(sets, logged.held_out, config.seed)
+    learned, held_out = split(sets, logged.held_out, config.seed)
     whole = joined(learned)
     data = {
         "checksum": hashlib.sha256(sums.encode()).hexdigest()[:16],
         "episodes": len(whole.steps),
         "steps": len(whole.rewards),
         "mean_return": float(whole.returns().mean()),
+        "observation_size": env.observation_size,
+        "action_size": env.action_size,
+        "discrete": env.discrete,
     }
     ring = packing.packed(learned, logged.data_weights)
-    return StaticLoop(env, config.awr, ring, learned, config.epoch_iterations), data
+    return StaticLoop(env, config.awr, ring, learned, held_out, config.epoch_iterations), data
 
 
 def described(data: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from envs.advance import strong
 from envs.base import Env
 from train.datasets.data_set import DataSet, joined
 from train.engine import counters
+from train.engine.held_out import HeldOut
 from train.engine.loop import AXIS, SAME, Counts, TrainState, placed, sound_parts
 
 
@@ -25,14 +26,22 @@ class StaticLoop:
     Attributes:
       env: the task, whose sizes count; it is never stepped here.
       ring: the data, on the host until `compile`.
+      held_out: what was learned is measured on these data, if there are any.
     """
 
     def __init__(
-        self, env: Env, config: AwrConfig, ring: StaticRing, data: list[DataSet], epoch_iterations: int
+        self,
+        env: Env,
+        config: AwrConfig,
+        ring: StaticRing,
+        data: list[DataSet],
+        held_out: list[DataSet],
+        epoch_iterations: int,
     ) -> None:
         self.env, self.config, self.ring, self.epoch_iterations = env, config, ring, epoch_iterations
         self.mesh = Mesh(np.asarray(jax.devices()[:1]), (AXIS,))
         self.learner = Learner(config, env.observation_size, env.action_size, env.discrete, static.draw)
+        self.held_out = HeldOut(self.learner, held_out) if held_out else None
         self._normalizer = _statistics(joined(data))
         self._init_program = jax.jit(self._init, out_shardings=placed(SAME, self.mesh))
 

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from envs import absent
 from train.console import files
 from train.console.commands import command
 from train.console.errors import Failed, UserError
@@ -76,7 +77,8 @@ class Training:
         self.saves = checkpointing.Checkpoints(run, config.keep, config.checkpoint_ring, config.clock)
         self.words = config.clock.replace("_", " ")
         self.saves.set_aside_after(done)
-        self.evaluate = Evaluator(loop.env, loop.learner, config.eval_envs, loop.mesh)
+        played = config.env != absent.NAME
+        self.evaluate = Evaluator(loop.env, loop.learner, config.eval_envs, loop.mesh) if played else None
         self.mode_return: float | None = log.newest.get("mode_return")
         self.best: float | None = max(self.saves.returns.values(), default=None)
         self.quarantined = 0
@@ -107,7 +109,8 @@ class Training:
             self._save(state, None)
         next_eval = math.floor(self._share() * config.num_evals + TINY) + 1
         pending: tuple[int, dict[str, jax.Array]] | None = None
-        self.evaluate.compile(state.learner.policy, state.learner.normalizer)
+        if self.evaluate:
+            self.evaluate.compile(state.learner.policy, state.learner.normalizer)
         self.stop.careful = True  # from here on there is something to lose
         self.clock.start()
         while self._share() < 1 and not self.stop.asked and not self.trouble:
@@ -159,9 +162,19 @@ class Training:
     def _evaluate(self, state: TrainState) -> bool:
         """Plays the mode action for whole episodes, the same start states each time; training does not notice.
 
-        Returns whether that was done: not if the run was asked to stop before it was over.
+        What is held out of logged data is looked at first. Returns whether that was done: not if the run was asked to
+        stop before it was over.
         """
         learner = state.learner
+        if self.loop.held_out:
+            seen = self.loop.held_out(learner)
+            self.log.write(self.steps, seen)
+            shown = ", ".join(f"{name[9:].replace('_', ' ')} {number(value)}" for name, value in seen.items())
+            self.screen.say(f"{self.steps:,} {self.words}: {self.loop.held_out.episodes:,} held-out episodes: {shown}")
+        if not self.evaluate:
+            self.clock.note("evaluate")
+            self.log.write(self.steps, self.clock.report())
+            return True
         key = stream(self.config.seed, "evaluation")
         found = self.evaluate.unless(lambda: bool(self.stop.asked), learner.policy, learner.normalizer, key)
         if found is None:
