@@ -101,7 +101,7 @@ def test_a_learned_std_starts_above_its_floor() -> None:
         ("no_baseline", {"baseline": False}),
         ("monte_carlo", WHOLE),
         ("raw_advantage", {"advantage": "raw", "beta": 0.05}),
-        ("bc", {"weighting": "uniform"}),
+        ("bc", {"weighting": "uniform", "value_updates": 0}),
     ],
 )
 def test_a_variant_changes_only_what_it_says(name: str, changes: dict[str, object]) -> None:

@@ -18,6 +18,16 @@ def test_value_loss() -> None:
     assert float(losses.value_loss(prediction, target, jnp.zeros(3, bool))) == 0.0
 
 
+def test_an_expectile_is_where_the_loss_is_least() -> None:
+    # Half of the targets are 0 and half 1: the expectile tau of these is tau itself.
+    target = jnp.array([0.0, 1.0, 9.0])
+    for tau in (0.2, 0.5, 0.8):
+        slope = jax.grad(lambda p, tau=tau: losses.value_loss(jnp.full(3, p), target, VALID, tau))
+        assert float(slope(tau)) == pytest.approx(0.0, abs=1e-6)
+        assert float(slope(tau - 0.1)) < 0 < float(slope(tau + 0.1))
+    assert float(losses.value_loss(jnp.full(3, 0.5), target, VALID, 0.8)) == pytest.approx(0.125)
+
+
 def test_policy_loss_of_a_gaussian() -> None:
     # Standard normal density, log p(x) = -x^2 / 2 - 0.918939. Row 0: x = 1, weight 2; row 1: mean 1.5, x = 1.5 - 2,
     # weight 0.5. - mean w log p = (2 * 1.418939 + 0.5 * 2.918939) / 2 = 2.148673.

@@ -167,3 +167,24 @@ def test_the_policy_step_shrinks_after_an_iteration_that_moved_too_far() -> None
     after, metrics = update(of, before, ring(4 * [0.0], 1.0))
     assert metrics["kl"] > 1e-3
     assert float(after.policy_step) == pytest.approx(0.8)  # no more than a fifth in one iteration
+
+
+def test_the_policys_step_falls_to_nothing() -> None:
+    of = learner(policy_lr_steps=2 * 20, policy_updates=20, value_updates=0)
+    state, moved = start(of, policy_bias=[0.0]), []
+    for _ in range(3):
+        after, _ = update(of, state, ring([0.0, 0.0, 0.0, 1.0], action=0.5))
+        moved.append(abs(bias(after.policy["net"])[0] - bias(state.policy["net"])[0]))
+        state = after
+    assert moved[0] > 2 * moved[1] > 0.0
+    assert moved[2] == 0.0
+
+
+def test_cloning_uses_no_value() -> None:
+    of = learner(weighting="uniform", value_updates=0)
+    clones = []
+    for noise in (0.0, float("nan")):
+        after, metrics = update(of, start(of, policy_bias=[0.0], value_bias=noise), ring([0.0, 3.0], action=0.5))
+        clones.append(bias(after.policy["net"])[0])
+        assert metrics["weight_mean"] == metrics["weight_max"] == 1.0
+    assert clones[0] == clones[1] > 0.0
