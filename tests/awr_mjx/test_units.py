@@ -76,7 +76,7 @@ def test_before_the_first_returns_values_are_zero_and_then_their_mean() -> None:
     state = init(jax.random.key(0))
     np.testing.assert_array_equal(learner.value(state, jnp.asarray(OBS)), np.zeros((12, 4)))
     g = 50.0 + 7.0 * jnp.asarray(OBS[..., 1])
-    after = state.replace(value=units.rescaled(state.value, g, jnp.ones((12, 4), bool)))  # type: ignore[attr-defined]
+    after = state.replace(value=units.rescaled(state.value, g, jnp.ones((12, 4), bool)))
     np.testing.assert_allclose(learner.value(after, jnp.asarray(OBS)), 50.0, atol=2.0)
 
 
