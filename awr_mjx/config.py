@@ -93,6 +93,11 @@ class AwrConfig:
 
     obs_clip: float = 10.0
     """Normalised observations are clipped to +- this, > 0."""
+    data_share: float = 0.5
+    """Share of every minibatch that is of the logged data that a run began with (`--from`), from 0 to 1."""
+    data_share_steps: int = 0
+    """If > 0, that share falls to 0 in a straight line over this many env steps, at most 2^30."""
+
     normalizer_steps: int = 0
     """Freeze the observation normaliser after this many observations; 0: never. Authors' code: 300,000."""
 
@@ -125,6 +130,8 @@ class AwrConfig:
         require(0 <= self.gamma < 1, "gamma", "at least 0 and below 1")
         require(0 <= self.gamma_end < 1, "gamma_end", "at least 0 (off) and below 1")
         require(0 <= self.lam <= 1, "lam", "from 0 to 1")
+        require(0 <= self.data_share <= 1, "data_share", "from 0 to 1")
+        require(0 <= self.data_share_steps <= STEPS_LAST, "data_share_steps", "from 0 (off) to 2^30")
         require(0 <= self.target_ess < 1, "target_ess", "at least 0 (off) and below 1")
         require(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
         require(0 < self.expectile < 1, "expectile", "above 0 and below 1")

@@ -98,6 +98,13 @@ class Learner:
     def _scheduled_std(self) -> bool:
         return self.config.std_end > 0 and not self.discrete
 
+    def _places(self, state: LearnerState, ring: replay.Ring, key: Array, *shape: int) -> replay.Places:
+        """Where minibatches are taken from."""
+        if not ring.kept:
+            return self._draw(ring, key, *shape)
+        left = 1.0 - state.env_steps / self.config.data_share_steps if self.config.data_share_steps else 1.0
+        return replay.draw_shared(ring, key, self.config.data_share * jnp.maximum(left, 0.0), *shape)
+
     @property
     def batch_share(self) -> int:
         """Rows of a minibatch that this device draws from its share of the ring."""
@@ -233,7 +240,7 @@ class Learner:
         def read(places: replay.Places) -> replay.Batch:
             return replay.read(ring, places, target=g)
 
-        places = self._draw(ring, key, self.config.value_updates, self.batch_share)
+        places = self._places(state, ring, key, self.config.value_updates, self.batch_share)
         value, opt, mean_loss = regress(loss, self._value_tx, state.value, state.value_opt, read, places)
         return state.replace(value=value, value_opt=opt), mean_loss  # type: ignore[attr-defined]
 
@@ -251,14 +258,14 @@ class Learner:
         def read(places: replay.Places) -> replay.Batch:
             return replay.read(ring, places, weight=weights)
 
-        places = self._draw(ring, key, config.policy_updates, self.batch_share)
+        places = self._places(state, ring, key, config.policy_updates, self.batch_share)
         policy, opt, mean_loss = regress(
             loss, self._policy_tx, state.policy, state.policy_opt, read, places, state.policy_step
         )
         return state.replace(policy=policy, policy_opt=opt), mean_loss  # type: ignore[attr-defined]
 
     def _policy_diagnostics(self, state: LearnerState, old: Params, ring: replay.Ring, key: Array) -> Metrics:
-        batch = replay.read(ring, self._draw(ring, key, min(KL_ROWS, ring.rows.reward.size)))
+        batch = replay.read(ring, self._places(state, ring, key, min(KL_ROWS, ring.rows.reward.size)))
         new_policy = self.policy(state.policy, state.normalizer, batch.obs)
         old_policy = self.policy(old, state.normalizer, batch.obs)
         found = {

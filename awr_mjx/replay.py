@@ -37,11 +37,15 @@ class Rows:
 @struct.dataclass
 class Ring:
     """Attributes: `rows` with leading axes [C, N]; `head` int32 [], where the next row goes; `filled` int32 [], how
-    many rows hold data (rows 0..filled-1 do)."""
+    many rows hold data (rows 0..filled-1 do).
+
+    The first `kept` rows are whole episodes that it began with (`awr_mjx.static`) and are never overwritten; C, `head`
+    and `filled` are of the rows after these."""
 
     rows: Rows
     head: Int[Array, ""]
     filled: Int[Array, ""]
+    kept: int = struct.field(pytree_node=False, default=0)
 
 
 @struct.dataclass
@@ -65,9 +69,9 @@ class Batch:
     valid: Bool[Array, " B"]
 
 
-def init(capacity: int, num_envs: int, observation_size: int, action_size: int, discrete: bool) -> Ring:
-    """An empty ring of C = `capacity` rows of N = `num_envs` environments; no row is valid."""
-    shape = (capacity, num_envs)
+def init(capacity: int, num_envs: int, observation_size: int, action_size: int, discrete: bool, kept: int = 0) -> Ring:
+    """An empty ring of C = `capacity` rows of N = `num_envs` environments, after `kept` rows; no row is valid."""
+    shape = (kept + capacity, num_envs)
     action = jnp.zeros(shape, jnp.int32) if discrete else jnp.zeros((*shape, action_size))
     rows = Rows(
         obs=jnp.zeros((*shape, observation_size)),
@@ -76,7 +80,7 @@ def init(capacity: int, num_envs: int, observation_size: int, action_size: int, 
         terminated=jnp.zeros(shape, bool),
         valid=jnp.zeros(shape, bool),
     )
-    return Ring(rows, head=jnp.zeros((), jnp.int32), filled=jnp.zeros((), jnp.int32))
+    return Ring(rows, head=jnp.zeros((), jnp.int32), filled=jnp.zeros((), jnp.int32), kept=kept)
 
 
 def insert(ring: Ring, rows: Rows) -> Ring:
@@ -87,18 +91,35 @@ def insert(ring: Ring, rows: Rows) -> Ring:
     Raises:
       ValueError: if T does not divide the ring's C rows (a block would wrap around its end).
     """
-    capacity, added = ring.rows.reward.shape[0], rows.reward.shape[0]
+    capacity, added = ring.rows.reward.shape[0] - ring.kept, rows.reward.shape[0]
     if capacity % added:
         raise ValueError(f"a ring of {capacity} rows cannot take blocks of {added}: make it a multiple")
 
     def write(old: Array, new: Array) -> Array:
-        return lax.dynamic_update_slice_in_dim(old, new, ring.head, axis=0)
+        return lax.dynamic_update_slice_in_dim(old, new, ring.kept + ring.head, axis=0)
 
-    return Ring(
+    return ring.replace(  # type: ignore[attr-defined]
         rows=jax.tree.map(write, ring.rows, rows),
         head=(ring.head + added) % capacity,
         filled=jnp.minimum(ring.filled + added, capacity),
     )
+
+
+def oldest_last(ring: Ring, age: Int[Array, ""]) -> Int[Array, ""]:
+    """The row [] that is `age` [] rows older than the newest; those that are kept are the oldest."""
+    capacity = ring.rows.reward.shape[0] - ring.kept
+    newer = ring.kept + (ring.head - 1 - age) % capacity
+    return jnp.where(age < capacity, newer, ring.kept - 1 - (age - capacity)) if ring.kept else newer
+
+
+def draw_shared(ring: Ring, key: Key[Array, ""], share: Float[Array, ""] | float, *shape: int) -> Places:
+    """Places [*shape] like those of `draw`, a `share` [] of them from the rows that the ring keeps."""
+    key_share, key_kept, key_env, key_new = jax.random.split(key, 4)
+    kept = jax.random.uniform(key_share, shape) < share
+    new = draw(ring, key_new, *shape)
+    time = jnp.where(kept, jax.random.randint(key_kept, shape, 0, ring.kept), ring.kept + new.time)
+    env = jnp.where(kept, jax.random.randint(key_env, shape, 0, ring.rows.reward.shape[1]), new.env)
+    return Places(time, env)
 
 
 def draw(ring: Ring, key: Key[Array, ""], *shape: int) -> Places:

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from awr_mjx import reduce
 from awr_mjx.config import AwrConfig
-from awr_mjx.replay import Ring
+from awr_mjx.replay import Ring, oldest_last
 
 ValueFn = Callable[[Float[Array, "N O"]], Float[Array, " N"]]
 Carry = tuple[Array, Array, Array, Array, Array]
@@ -38,6 +38,8 @@ def relabel(
 ) -> tuple[Float[Array, "C N"], Float[Array, "C N"]]:
     """TD(lambda) returns and values of all C rows of the ring, in one reverse scan from the newest to the oldest.
 
+    C includes the rows that the ring keeps.
+
     The scan reads one row at a time, so it needs no copy of the ring whatever the networks' width.
 
     Args:
@@ -62,7 +64,7 @@ def relabel(
 
     def step(carry: Carry, age: Array) -> tuple[Carry, None]:
         v_tp1, g_tp1, valid_tp1, returns, values = carry
-        row = (ring.head - 1 - age) % capacity
+        row = oldest_last(ring, age)
         g_t = td_lambda_step(at(rows.reward, row), at(rows.terminated, row), valid_tp1, v_tp1, g_tp1, gamma, lam)
         v_t = value_fn(at(rows.obs, row))
         return (v_t, g_t, at(rows.valid, row), put(returns, g_t, row), put(values, v_t, row)), None

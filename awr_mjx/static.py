@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int, Key
 from awr_mjx import replay
 
 
-@struct.dataclass
+@struct.dataclass(kw_only=True)
 class StaticRing(replay.Ring):
     """A ring that holds whole episodes of S sets and is never written to.
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import pathlib
 import time
 from typing import Any
 
@@ -13,8 +14,8 @@ from train.console import cli, errors
 from train.console.errors import UserError, run_program
 from train.console.screen import Screen
 from train.console.tasks import show_tasks
+from train.engine import begun, jax_setup, memory, restoring, run_folder, static_data
 from train.engine import config as settings
-from train.engine import jax_setup, memory, restoring, run_folder, static_data
 from train.engine.command_line import parse
 from train.engine.config import TrainConfig
 from train.engine.loop import Loop
@@ -32,16 +33,28 @@ def _from(done: int | None, again: int) -> str:
     return f"{start}; {again:,} more in its log, which no checkpoint has, are trained again" if again else start
 
 
-def _loop(config: TrainConfig) -> tuple[Loop | StaticLoop, dict[str, Any] | None]:
-    """What trains, and what it says of the logged data, where these are what it learns from."""
+def _loop(config: TrainConfig, run: pathlib.Path | None) -> tuple[Loop | StaticLoop, dict[str, Any] | None, Any]:
+    """What trains, what it says of its logged data, if there are any, and how to make its first state.
+
+    `run` is one that goes on.
+    """
     env = None if config.env == absent.NAME else registry.make(config.env, config.task)
     if env:
         check_task(env)
     if config.logged or not env:
-        return static_data.loop(env, config)
+        loop, data = static_data.loop(env, config)
+        return loop, data, loop.init
     if problems := config.awr.problems(env.episode_length):
         raise UserError(problems[0])
-    return Loop(env, config.awr, config.num_envs, config.epoch_iterations, config.devices), None
+    sizes = config.num_envs, config.epoch_iterations, config.devices
+    if run or not config.begin:
+        kept = run_folder.data_of(run).get("kept", 0) if run else 0
+        collecting = Loop(env, config.awr, *sizes, kept)
+        return collecting, None, collecting.init
+    found = begun.read(env, config)
+    rows = begun.rows_of(found, config.num_envs)
+    collecting = Loop(env, config.awr, *sizes, 0 if rows is None else len(rows.valid))
+    return collecting, begun.about(found, rows), lambda seed: begun.state(collecting, seed, found, rows)
 
 
 def main() -> int:
@@ -61,8 +74,8 @@ def main() -> int:
         fitting = 1 if static else jax_setup.fitting_devices(config.num_envs, config.awr.batch_size, jax_setup.cores())
         jax_setup.start_jax(registry.calls_lapack(config.env, config.task), config.devices or fitting, reserve=True)
         config = dataclasses.replace(config, devices=1) if static else jax_setup.choose_devices(config, bool(run))
-        loop, data = _loop(config)
-        if run:
+        loop, data, init = _loop(config, run)
+        if run and static:
             run_folder.refuse_other_data(run, data)
         template = loop.template()
         plan = memory.plan(loop.held(template), config.checkpoint_ring, loop.mesh.devices.tolist(), static)
@@ -80,7 +93,7 @@ def main() -> int:
         stop = Stop(say=screen.last_words)
         stack.callback(stop.close)
         device = jax.devices()[0]
-        what = static_data.described(data) if data else f"{config.num_envs} environments"
+        what = static_data.described(data) if static and data else f"{config.num_envs} environments"
         screen.say(f"{config.env}: {what} on {config.devices} {device.device_kind}")
         if command.resume:
             screen.say(_from(done if state else None, log.again))
@@ -96,7 +109,7 @@ def main() -> int:
             run_folder.note_resume(run, config, done)
         clock = Clock(PROGRAM_START, compile=seconds)
         training = Training(run, config, loop, epoch, screen, stop, done, clock, log)
-        return training.go(state or loop.init(config.seed))
+        return training.go(state or init(config.seed))
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ def ring() -> replay.Ring:
 
 
 def ring_shares() -> replay.Ring:
-    both = [jnp.full(DEVICES, x) for x in (ring().head, ring().filled)]
-    return replay.Ring(shares(ring().rows, DEVICES, 1), *both)
+    head, filled = (jnp.full(DEVICES, x) for x in (ring().head, ring().filled))
+    return replay.Ring(shares(ring().rows, DEVICES, 1), head, filled)
 
 
 def union_of_places(keys: jax.Array) -> list[replay.Places]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import pathlib
 from typing import Annotated
 
 import numpy as np
@@ -97,9 +96,8 @@ class Logged:
             raise UserError(f"action_scale must be a positive number, or 0 for the set's own, not {self.action_scale}")
 
     def placed(self) -> "Logged":
-        """The same with whole paths, which stay right in another working directory."""
-        paths = tuple(str(pathlib.Path(one).absolute()) if pathlib.Path(one).exists() else one for one in self.data)
-        return dataclasses.replace(self, data=paths)
+        """The same with whole paths, which stay right in another working directory and with another Minari root."""
+        return dataclasses.replace(self, data=tuple(map(reading.whole_path, self.data)))
 
     def read(self) -> list[DataSet]:
         """The sets, with actions in units of [-1, 1] where they are not choices.

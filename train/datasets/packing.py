@@ -14,16 +14,20 @@ MOST_LANES = 4096
 WASTE = 0.02  # of the ring's rows may be empty; fewer lanes waste less, more are labelled faster
 
 
-def packed(sets: Sequence[DataSet], shares: Sequence[float] = ()) -> StaticRing:
+def packed(sets: Sequence[DataSet], shares: Sequence[float] = (), lanes: int = 0) -> StaticRing:
     """A ring with all episodes of the sets, of NumPy arrays.
 
     Args:
       sets: of one task.
       shares: how often each set is drawn from, in any unit; as often as it has steps if empty.
+      lanes: N; 0: as many as leave little of it empty.
     """
     whole = joined(sets)
     lengths = whole.steps + 1
-    lane, offset, lanes, capacity = laid(lengths)
+    if lanes:
+        lane, offset, capacity = _into(lengths, lanes)
+    else:
+        lane, offset, lanes, capacity = laid(lengths)
     first = np.cumsum(lengths) - lengths
     inside = np.arange(int(lengths.sum())) - np.repeat(first, lengths)
     place = (np.repeat(offset, lengths) + inside) * lanes + np.repeat(lane, lengths)  # of every observation

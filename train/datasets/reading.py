@@ -1,6 +1,5 @@
 """Logged data from files: which format it is, and what of it is wanted."""
 
-import os
 import pathlib
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -121,6 +120,9 @@ class _Npz(Mapping[str, Any]):
         return len(self._file.files)
 
 
-def is_local(source: str) -> bool:
-    """Whether `source` names something on this machine."""
-    return os.path.exists(source) or minari_format.folder_of(minari_format.root() / source) is not None
+def whole_path(source: str) -> str:
+    """The path of what `source` names, if it is on this machine; else `source`."""
+    for path in (pathlib.Path(source), minari_format.root() / source):
+        if path.exists():
+            return str(path.absolute())
+    return source

@@ -11,6 +11,8 @@ from envs import absent
 from train.console import cli
 from train.console.commands import program
 from train.console.errors import UserError, warn
+from train.datasets import reading
+from train.engine import begun
 from train.engine import config as settings
 from train.engine.config import TrainConfig
 from train.engine.presets import preset, static_preset
@@ -39,7 +41,9 @@ def parse(args: list[str]) -> Command:
     Raises:
       UserError: for what is not understood, makes no sense, or cannot change when a run is resumed.
     """
-    resume, env, variant = (cli.peek(args, name, None) for name in ("resume", "env", "variant"))
+    resume, env, variant, begin = (cli.peek(args, name, None) for name in ("resume", "env", "variant", "from"))
+    if begin and not env and begun.is_run(begin):
+        env = settings.read(pathlib.Path(begin)).env
     variant = variant or "awr"
     saved = settings.read(pathlib.Path(resume)) if resume else None
     static = cli.peek(args, "data", None) is not None
@@ -48,6 +52,8 @@ def parse(args: list[str]) -> Command:
     if env == absent.NAME and not (static or saved):
         raise UserError(f"--env {absent.NAME} is for logged data: name a set with --data")
     start = saved or (static_preset(env or "") if static else preset(env or TrainConfig.env))
+    if begin and not saved:
+        start = begun.with_networks(start, begin)
     if variant not in VARIANTS:
         raise UserError(f"unknown variant {variant!r}: choose one of {', '.join(VARIANTS)}")
     awr = VARIANTS[variant](start.awr)
@@ -59,6 +65,9 @@ def parse(args: list[str]) -> Command:
         command = dataclasses.replace(command, config=_whole_schedule(command.config, args))
     elif not saved and cli.peek(args, "batch_size", None) is None:
         command = dataclasses.replace(command, config=_with_batches_that_fit(command.config))
+    if begin and not saved:
+        whole = dataclasses.replace(command.config, begin=reading.whole_path(command.config.begin))
+        command = dataclasses.replace(command, config=whole)
     command.config.validate()
     if saved:
         changed = settings.differences(saved, command.config)

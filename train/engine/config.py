@@ -56,6 +56,8 @@ class TrainConfig:
 
     logged: Annotated[Logged, tyro.conf.arg(name="")] = dataclasses.field(default_factory=Logged)
     """Logged data to learn from instead."""
+    begin: Annotated[str, tyro.conf.arg(name="from")] = ""
+    """Begin with logged data in the ring (a set), or with a run's networks and the data that it learned from."""
     awr: Annotated[AwrConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=AwrConfig)
     """The algorithm."""
 
@@ -97,8 +99,12 @@ class TrainConfig:
         if problems:
             raise UserError(problems[0])
         self.logged.validate()
-        if self.logged:
-            return self._validate_static()
+        return self._validate_static() if self.logged else self._validate_collecting()
+
+    def _validate_collecting(self) -> None:
+        """Refuses what makes no sense where environments are played."""
+        if self.begin and self.awr.returns == "monte_carlo":
+            raise UserError("--from is for TD(lambda) returns, and returns is monte_carlo: leave one out")
         samples = self.num_envs * self.awr.capacity
         if self.awr.batch_size > samples:
             raise UserError(
@@ -111,6 +117,8 @@ class TrainConfig:
 
     def _validate_static(self) -> None:
         """Refuses what makes no sense where nothing is collected, so that there are no env steps."""
+        if self.begin:
+            raise UserError("--from is for runs that collect, and with --data nothing is collected: leave one out")
         if self.devices > 1:
             raise UserError(f"learning from --data runs on one device, not on {self.devices}: leave --devices out")
         for name, off in (("std_end", 0.0), ("gamma_end", 0.0), ("episodes", "all")):

@@ -102,19 +102,24 @@ def share_out(function: Callable[..., Any], mesh: Mesh, inputs: Any, outputs: An
 class Loop:
     """AWR on N = `num_envs` copies of a task: `init` makes a `TrainState`, `epoch` trains for some iterations.
 
-    The first `devices` devices share environments, ring and minibatches evenly; networks are on each of them.
+    The first `devices` devices share environments, ring and minibatches evenly; networks are on each of them. The ring
+    has `kept` rows beside those that are collected (`keeping`).
     """
 
-    def __init__(self, env: Env, config: AwrConfig, num_envs: int, epoch_iterations: int = 1, devices: int = 1) -> None:
+    def __init__(
+        self, env: Env, config: AwrConfig, num_envs: int, epoch_iterations: int = 1, devices: int = 1, kept: int = 0
+    ) -> None:
+        self.kept = kept
+        self.layout = LAYOUT.replace(ring=LAYOUT.ring.replace(kept=kept))
         self.config, self.num_envs, self.epoch_iterations = config, num_envs, epoch_iterations
         self.mesh = Mesh(np.asarray(jax.devices()[:devices]), (AXIS,))
         self.env, self.held_out = env, None
         self.venv = VectorEnv(env, num_envs // devices)  # what one device steps
         self.learner = Learner(config, env.observation_size, env.action_size, env.discrete)
         self.steps_per_iteration = num_envs * config.rollout_steps
-        self._init_program = self.share_out(self._init, (SAME,), LAYOUT)
+        self._init_program = self.share_out(self._init, (SAME,), self.layout)
         # The state is donated: the ring is updated where it lies and never exists twice.
-        self.epoch = self.share_out(self._epoch, (LAYOUT,), (LAYOUT, SAME), donate_argnums=0)
+        self.epoch = self.share_out(self._epoch, (self.layout,), (self.layout, SAME), donate_argnums=0)
 
     def share_out(self, function: Callable[..., Any], inputs: Any, outputs: Any, **options: Any) -> Any:
         """`share_out` over this loop's devices."""
@@ -124,10 +129,16 @@ class Loop:
         """A fresh state; everything in it follows from `seed` and the number of devices."""
         return self._init_program(jax.random.key(seed))
 
+    def keeping(self, state: TrainState, rows: replay.Rows) -> TrainState:
+        """The state with `rows` [K, N, ...] as those that its ring keeps; the given one is used up."""
+        put = jax.jit(lambda old, new: jax.tree.map(lambda x, y: x.at[: self.kept].set(y), old, new), donate_argnums=0)
+        rows = jax.device_put(rows, NamedSharding(self.mesh, SECOND))
+        return state.replace(ring=state.ring.replace(rows=put(state.ring.rows, rows)))  # type: ignore[attr-defined]
+
     def template(self) -> TrainState:
         """The description of a state: shapes, types and where its arrays are to lie."""
         state = jax.eval_shape(self._init_program, jax.random.key(0))
-        places = placed(LAYOUT, self.mesh)
+        places = placed(self.layout, self.mesh)
         return jax.tree.map(  # the layout names whole branches of the state
             lambda place, branch: jax.tree.map(
                 lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), branch
@@ -150,7 +161,12 @@ class Loop:
         key, key_learner, key_env = jax.random.split(key, 3)
         learner = self.learner
         ring = replay.init(
-            self.config.capacity, self.venv.num_envs, learner.observation_size, learner.action_size, learner.discrete
+            self.config.capacity,
+            self.venv.num_envs,
+            learner.observation_size,
+            learner.action_size,
+            learner.discrete,
+            self.kept,
         )
         counts = Counts(*(counters.zero() for _ in Counts.__annotations__))
         env = self.venv.init(jax.random.fold_in(key_env, reduce.device()))

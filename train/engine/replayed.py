@@ -11,7 +11,7 @@ from train.console.errors import UserError
 from train.datasets.data_set import DataSet
 from train.datasets.recorded import from_rows
 from train.engine import config as settings
-from train.engine import jax_setup, restoring
+from train.engine import jax_setup, restoring, run_folder
 from train.engine.loop import Loop
 
 
@@ -26,7 +26,8 @@ def ring(run: pathlib.Path, step: int | None) -> tuple[DataSet, int]:
         raise UserError(f"{run} has no ring: it learned from {', '.join(config.logged.data)}")
     config = jax_setup.choose_devices(config, resumed=True)
     env = registry.make(config.env, config.task)
-    loop = Loop(env, config.awr, config.num_envs, config.epoch_iterations, config.devices)
+    kept = run_folder.data_of(run).get("kept", 0)
+    loop = Loop(env, config.awr, config.num_envs, config.epoch_iterations, config.devices, kept)
     found, state, warnings = restoring.restore(run, loop.template(), step)
     errors.warn([words for words in warnings if "without its replay ring" not in words])
     filled, head = int(state.ring.filled), int(state.ring.head)
@@ -35,6 +36,6 @@ def ring(run: pathlib.Path, step: int | None) -> tuple[DataSet, int]:
             f"checkpoint {found} of {run} holds no ring: train with --checkpoint_ring true, or record instead"
         )
     capacity = config.awr.capacity
-    newest_last = (head - filled + np.arange(filled)) % capacity
+    newest_last = state.ring.kept + (head - filled + np.arange(filled)) % capacity
     rows = jax.tree.map(lambda x: np.asarray(x)[newest_last], state.ring.rows)
     return from_rows(rows, np.asarray(state.env.env.obs), np.asarray(state.env.ended))[0], found

@@ -42,7 +42,7 @@ class StaticLoop:
         self.mesh = Mesh(np.asarray(jax.devices()[:1]), (AXIS,))
         self.learner = Learner(config, env.observation_size, env.action_size, env.discrete, static.draw)
         self.held_out = HeldOut(self.learner, held_out) if held_out else None
-        self._normalizer = _statistics(joined(data))
+        self._normalizer = statistics(joined(data))
         self._init_program = jax.jit(self._init, out_shardings=placed(SAME, self.mesh))
 
     def init(self, seed: int) -> TrainState:
@@ -94,7 +94,7 @@ class StaticLoop:
         return lax.scan(step, state, length=self.epoch_iterations)
 
 
-def _statistics(data: DataSet) -> normalizer.Normalizer:
+def statistics(data: DataSet) -> normalizer.Normalizer:
     """The normaliser of the observations that steps act on, in float64 until the end."""
     obs = data.observations[data.acted_on()]
     mean = obs.mean(axis=0, dtype=np.float64)

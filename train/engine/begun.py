@@ -1,0 +1,93 @@
+"""What a training that collects begins with: logged data in its ring, and the networks of a run."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from awr_mjx.learner import LearnerState
+from envs.base import Env
+from train.datasets import packing
+from train.datasets.choice import Logged, refuse_other_sizes
+from train.datasets.data_set import DataSet, joined
+from train.engine import config as settings
+from train.engine.config import TrainConfig
+from train.engine.loop import Loop, TrainState
+from train.engine.player import load_policy
+from train.engine.static_loop import statistics
+
+# Settings of the networks, without which a run's would not be the same functions; steps and minibatches are the task's.
+NETWORKS = "policy_hidden value_hidden value_layer_norm activation value_units obs_clip std std_min learn_std".split()
+
+
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """Attributes: the `sets` that the ring keeps, and what a run has `learned`, if there is one."""
+
+    sets: list[DataSet]
+    learned: LearnerState | None
+
+
+def is_run(source: str) -> bool:
+    """Whether `source` is the folder of a run; else it is a set."""
+    return (pathlib.Path(source) / "config.json").is_file()
+
+
+def with_networks(config: TrainConfig, source: str) -> TrainConfig:
+    """The settings with the networks of the run `source`, if it is one, and a normaliser that stays as it begins."""
+    awr = dataclasses.replace(config.awr, normalizer_steps=1)
+    if is_run(source):
+        of_run = settings.read(pathlib.Path(source)).awr
+        awr = dataclasses.replace(awr, **{name: getattr(of_run, name) for name in NETWORKS})
+    return dataclasses.replace(config, awr=awr)
+
+
+def read(env: Env, config: TrainConfig) -> Begun:
+    """Reads what `config.begin` names: a set, or a run with the data that it learned from.
+
+    Raises:
+      UserError: if it cannot be read, or is of another task.
+    """
+    source, learned = config.begin, None
+    logged = Logged(data=(source,))
+    if is_run(source):
+        player = load_policy(pathlib.Path(source))
+        logged, learned = player.config.logged, player.learned
+    sets = logged.read() if logged else []
+    for one, name in zip(sets, logged.data, strict=True):
+        refuse_other_sizes(one, name, config.env, env.observation_size, env.action_size, env.discrete)
+    return Begun(sets, learned)
+
+
+def rows_of(begun: Begun, num_envs: int) -> Any:
+    """The rows [K, N] that the ring keeps, as NumPy arrays; None if there are no data."""
+    return packing.packed(begun.sets, lanes=num_envs).rows if begun.sets else None
+
+
+def about(begun: Begun, rows: Any) -> dict[str, Any] | None:
+    """What a run's `config.json` says of them."""
+    if rows is None:
+        return None
+    whole = joined(begun.sets)
+    return {
+        "kept": len(rows.valid),
+        "checksum": whole.checksum(),
+        "steps": len(whole.rewards),
+        "episodes": len(whole.steps),
+    }
+
+
+def state(loop: Loop, seed: int, begun: Begun, rows: Any) -> TrainState:
+    """The first state of the training."""
+    first = loop.init(seed)
+    learner = first.learner
+    if begun.learned:
+        learned = begun.learned
+        learner = learner.replace(policy=learned.policy, value=learned.value, normalizer=learned.normalizer)  # type: ignore[attr-defined]
+    elif begun.sets:
+        learner = learner.replace(normalizer=statistics(joined(begun.sets)))  # type: ignore[attr-defined]
+    learner = jax.tree.map(lambda new, old: jax.device_put(np.asarray(new), old.sharding), learner, first.learner)
+    first = first.replace(learner=learner)  # type: ignore[attr-defined]
+    return first if rows is None else loop.keeping(first, rows)
