@@ -1,14 +1,14 @@
-"""How fast is it: `python -m train.benchmark train`, `peers`, `ablations`, `loop` or `physics`; each has its `--help`.
+"""How fast is it, and how good: `python -m train.benchmark KIND`; without a kind it lists them, each has its `--help`.
 
 Everything that is compared is measured in one process, in turns, so that ratios hold on a machine whose speed drifts.
 """
 
-from train.benchmarks import ablations, loop, peers, physics, train
+from train.benchmarks import ablations, loop, peers, physics, static, train
 from train.console import cli
 from train.console.commands import program
 from train.console.errors import UserError, run_program
 
-KINDS = {"train": train, "peers": peers, "ablations": ablations, "loop": loop, "physics": physics}
+KINDS = {"train": train, "peers": peers, "ablations": ablations, "static": static, "loop": loop, "physics": physics}
 
 
 def main() -> int:

@@ -102,14 +102,14 @@ def _start(job: Job, run: pathlib.Path, own: list[int]) -> subprocess.Popen[byte
             [sys.executable, "-P", "-m", job.module, *job.args, *place],
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"PYTHONPATH": _path()} | job.env,
+            env=surroundings() | job.env,
             start_new_session=True,  # a terminal's Ctrl-C is for us, who pass it on; twice would mean "at once"
         )
 
 
-def _path() -> str:
-    """A module path on which the programs that are started find this project, wherever it lies."""
-    return os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
+def surroundings() -> dict[str, str]:
+    """An environment in which the programs that are started find this project, wherever it lies."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))}
 
 
 @contextlib.contextmanager

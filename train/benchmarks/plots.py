@@ -29,14 +29,17 @@ def draw(panels: dict[str, Curves], x: str, path: pathlib.Path, levels: Sequence
 
 
 @contextlib.contextmanager
-def panels_of(path: pathlib.Path, panels: int = 1) -> Iterator[Any]:
-    """Gives the axes of `panels` panels side by side; what the block draws becomes the PNG `path`."""
+def panels_of(path: pathlib.Path, panels: int = 1, share: bool = True) -> Iterator[Any]:
+    """Gives the axes of `panels` panels side by side; what the block draws becomes the PNG `path`.
+
+    They `share` one scale, or have one each.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    drawn, axes = plt.subplots(1, panels, figsize=(6.4 * panels, 4.2), squeeze=False, sharey=True)
+    drawn, axes = plt.subplots(1, panels, figsize=(6.4 * panels, 4.2), squeeze=False, sharey=share)
     try:
         yield axes[0]
         drawn.tight_layout()

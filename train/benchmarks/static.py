@@ -1,0 +1,227 @@
+"""Learning from static data: the paper's figure 7, and sets that mix policies (Peng et al. 2019, section 5.4).
+
+python -m train.benchmark static
+"""
+
+import dataclasses
+import pathlib
+import shlex
+import statistics
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from envs import registry
+from train.benchmarks import campaign, plots, results
+from train.benchmarks.campaign import Job
+from train.console import cli, files
+from train.console.commands import program
+from train.console.errors import UserError
+from train.datasets import data_set, reading, writing
+from train.datasets.data_set import DataSet
+from train.datasets.flat import with_finals
+from train.engine import restoring
+from train.engine.presets import static_preset
+
+KINDS = ("medium", "medium-replay", "medium-expert")
+# What learns, by the arguments of `train.main` and the suffix of the set that it learns from.
+LEARNERS: dict[str, tuple[tuple[str, ...], str]] = {
+    "AWR": ((), ""),
+    "BC": (("--variant", "bc"), ""),
+    "BC on the best 10 %": (("--variant", "bc", "--top", "0.1"), ""),
+    "AWR on 50,000 rows cut at 999": ((), "-cut"),
+}
+ROWS_KEPT, CUT_AT = 50_000, 999  # of the code behind D4RL's AWR row (D4RL-Evaluations, `awr/`)
+EVALUATIONS = 40  # of a demo's training, each with a checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class Static:
+    """What to compare."""
+
+    env: tuple[str, ...] = ("ant", "halfcheetah", "hopper", "walker2d")
+    """Tasks."""
+    kinds: tuple[str, ...] = KINDS
+    """Sets: medium (the paper's demo), medium-replay, medium-expert."""
+    demos: tuple[pathlib.Path, ...] = ()
+    """Runs that the sets are recorded from, one a task, with checkpoints to choose from; trained if not given."""
+    medium: float = 0.5
+    """The medium policy is the first with this share of the best mode return."""
+    steps: int = 1_000_000
+    """Steps of each policy's recording."""
+    seeds: int = 3
+    """Trainings of each learner on each set."""
+    num_steps: int = 0
+    """Gradient steps on policies in each training; the preset's if not given."""
+    at_once: int = 1
+    """Trainings side by side, each on its own share of the cores."""
+    folder: pathlib.Path = pathlib.Path("checkpoints") / "benchmark" / "static"
+    """Folder for runs and sets; what is finished there stays."""
+    out: pathlib.Path | None = None
+    """JSON file to write, and a PNG of the same name; `results.json` in the folder if not given."""
+
+
+def main(args: list[str]) -> int:
+    """Trains demos, records sets, learns from them and prints; writes JSON and a figure."""
+    prog = f"{program('benchmark')} static"
+    config = cli.parse(Static, args, prog=prog, description=(__doc__ or "").strip())
+    out = results.place(config.out, config.folder)
+    unknown = [kind for kind in config.kinds if kind not in KINDS]
+    if unknown or not config.kinds:
+        raise UserError(f"kinds must be some of {', '.join(KINDS)}, not {' '.join(unknown) or 'none'}")
+    if config.seeds < 1 or config.steps < 1 or config.num_steps < 0 or not 0 < config.medium <= 1:
+        raise UserError("seeds and steps must be positive numbers, num_steps zero or more, and medium from 0 to 1")
+    if config.demos and len(config.demos) != len(config.env):
+        raise UserError(f"there are {len(config.demos)} demos for {len(config.env)} tasks: name one for each")
+    for env in config.env:
+        registry.find(env)
+    if not config.demos:
+        jobs = [Job(f"demo-{env}", _demo(env)) for env in config.env]
+        campaign.train(jobs, config.folder, config.at_once)
+    config.folder.mkdir(parents=True, exist_ok=True)
+    demos = config.demos or tuple(config.folder / f"demo-{env}" for env in config.env)
+    found: dict[str, Any] = {}
+    for env, demo in zip(config.env, demos, strict=True):
+        for kind in config.kinds:
+            found.setdefault(env, {})[kind] = _learned(config, env, demo, kind)
+            files.write_json(out, campaign.about() | {"steps": config.steps, "results": found})
+    _draw(found, out.with_suffix(".png"))
+    print(f"written to {out} and {out.with_suffix('.png')}")
+    Console(width=130).print(_table(found))
+    return 0
+
+
+def _demo(env: str) -> tuple[str, ...]:
+    """The training of a demo, with a checkpoint at every evaluation."""
+    return ("--env", env, "--num_evals", str(EVALUATIONS), "--keep", str(2 * EVALUATIONS))
+
+
+def _learned(config: Static, env: str, demo: pathlib.Path, kind: str) -> dict[str, Any]:
+    """Final mode returns of all learners on one set, and what the set is like."""
+    sets = [_set(config, env, demo, part) for part in _parts(kind)]
+    read = data_set.joined([reading.read(str(path)) for path in sets])
+    cut = config.folder / f"{env}-{kind}-cut.npz"
+    if not cut.exists():
+        writing.write(as_d4rl_had_it(read), str(cut))
+    todo: dict[str, list[Job]] = {}
+    policy_steps = config.num_steps or _policy_steps(env)
+    for name, (given, suffix) in LEARNERS.items():
+        data = [str(cut)] if suffix else [str(path) for path in sets]
+        slug = "-".join((name.lower().replace(" %", "").replace(",", "").replace(" ", "_"), env, kind))
+        common = ("--env", env, "--data", *data, *given, "--num_steps", str(_gradient_steps(env, policy_steps, given)))
+        todo[name] = [Job(f"{slug}-{seed}", (*common, "--seed", str(seed))) for seed in range(config.seeds)]
+    by_seed = [jobs[seed] for seed in range(config.seeds) for jobs in todo.values()]
+    campaign.train(by_seed, config.folder, config.at_once)
+    runs = {name: [campaign.trained(config.folder / job.name) for job in jobs] for name, jobs in todo.items()}
+    return {
+        "demo": float(read.returns().mean()),
+        "best_episode": float(read.returns().max()),
+        "episodes": len(read.steps),
+        "learners": {name: [points[-1]["mode_return"] for points in seeds] for name, seeds in runs.items()},
+        "minutes": {name: statistics.mean(p[-1]["train_seconds"] / 60 for p in seeds) for name, seeds in runs.items()},
+    }
+
+
+def _policy_steps(env: str) -> int:
+    config = static_preset(env)
+    return config.num_steps * config.awr.policy_updates // (config.awr.policy_updates + config.awr.value_updates)
+
+
+def _gradient_steps(env: str, policy_steps: int, given: tuple[str, ...]) -> int:
+    """As many steps in all as give each learner the same number on its policy."""
+    awr = static_preset(env).awr
+    return (
+        policy_steps if "bc" in given else policy_steps * (awr.policy_updates + awr.value_updates) // awr.policy_updates
+    )
+
+
+def _parts(kind: str) -> tuple[str, ...]:
+    return {"medium": ("medium",), "medium-replay": ("replay",), "medium-expert": ("medium", "expert")}[kind]
+
+
+def _set(config: Static, env: str, demo: pathlib.Path, part: str) -> pathlib.Path:
+    """The recording of one policy, or the ring; made if it is not there."""
+    path = (config.folder / f"{env}-{part}.npz").absolute()
+    if path.exists():
+        return path
+    known = restoring.mode_returns(demo)
+    if not known:
+        raise UserError(
+            f"{demo} has no checkpoint with a mode return: train it with --num_evals {EVALUATIONS} --keep 100"
+        )
+    best = max(known, key=known.__getitem__)
+    medium = min(step for step, value in known.items() if value >= config.medium * known[best])
+    what = ["--ring"] if part == "replay" else ["--steps", str(config.steps)]
+    step = str(best if part == "expert" else medium)
+    args = ["-m", "train.record", "--run", str(demo), "--step", step, *what, "--out", str(path)]
+    done = subprocess.run(
+        [sys.executable, "-P", *args], capture_output=True, text=True, check=False, env=campaign.surroundings()
+    )
+    if done.returncode:
+        raise UserError(
+            f"{shlex.join(args)} failed: {(done.stderr.strip().splitlines() or ['it printed nothing'])[-1]}"
+        )
+    print(f"{env}, {part}: {done.stdout.strip().splitlines()[-1]}")
+    return path
+
+
+def as_d4rl_had_it(found: DataSet) -> DataSet:
+    """The set as the code behind D4RL's AWR row kept it: its last 50,000 rows, in paths of at most 999.
+
+    Time limits were not read. A path ended where the task did, or after 999 rows; the next began in the row after, so
+    that of episodes of 1,000 steps each path has a reset in it, and returns run on across it.
+    """
+    acted_on = found.acted_on()
+    observations, ends = found.observations[acted_on], np.zeros(len(found.rewards), bool)
+    ends[np.cumsum(found.steps) - 1] = found.terminated
+    last, start = [], 0
+    for end in [*np.flatnonzero(ends).tolist(), len(ends) - 1]:
+        last += [*range(start + CUT_AT - 1, end, CUT_AT), end]
+        start = end + 1
+    at = np.unique(np.array(last))
+    steps = np.diff(at, prepend=-1)
+    kept = np.cumsum(steps[::-1])[::-1] <= ROWS_KEPT
+    kept[-1] = True
+    steps, at = steps[kept], at[kept]
+    first = at[0] - steps[0] + 1
+    following = np.append(observations[1:], found.observations[-1:], axis=0)
+    return DataSet(
+        observations=with_finals(observations[first:], following[at], steps),
+        actions=found.actions[first:],
+        rewards=found.rewards[first:],
+        steps=steps,
+        terminated=ends[at],
+        truncated=~ends[at],
+        action_bounds=found.action_bounds,
+    )
+
+
+def _table(found: dict[str, Any]) -> Table:
+    table = Table("task", "set", "mean return of the set", *(f"{name}, each seed" for name in LEARNERS))
+    for env, kinds in found.items():
+        for kind, seen in kinds.items():
+            cells = (", ".join(f"{x:,.0f}" for x in seen["learners"][name]) for name in LEARNERS)
+            table.add_row(env, kind, f"{seen['demo']:,.0f}", *cells)
+    return table
+
+
+def _draw(found: dict[str, Any], path: pathlib.Path) -> None:
+    """Bars: a group a set, a bar a learner with a dot a seed, and the set's own mean return as a line."""
+    with plots.panels_of(path, len(found), share=False) as axes:
+        for axis, (env, kinds) in zip(axes, found.items(), strict=True):
+            width = 0.8 / len(LEARNERS)
+            for place, seen in enumerate(kinds.values()):
+                for i, name in enumerate(LEARNERS):
+                    x, values = place - 0.4 + (i + 0.5) * width, seen["learners"][name]
+                    axis.bar(x, statistics.mean(values), width, color=f"C{i}", label=name if not place else None)
+                    axis.plot([x] * len(values), values, "k.", markersize=4)
+                axis.hlines(seen["demo"], place - 0.4, place + 0.4, color="k", linestyle="--", linewidth=1)
+            axis.set_xticks(range(len(kinds)), list(kinds), fontsize=8)
+            axis.set_title(env)
+            axis.grid(axis="y", alpha=0.3)
+        axes[0].set_ylabel("mode return; dashed: mean return of the set")
+        axes[0].legend(fontsize=7)
