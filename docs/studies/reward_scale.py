@@ -2,8 +2,8 @@
 
 python -m docs.studies.reward_scale [horizon]
 
-Prints env steps to a mode return of 475 (in the task's own rewards), seeds 0, 1 and 2: with the preset, whose values are
-in units of the returns, or in those of the horizon.
+Prints env steps to a mode return of 475 (in the task's own rewards), seeds 0, 1 and 2: with values in units of the
+returns, or in those of the horizon.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ class Scaled:
         return after.replace(reward=after.reward * self._scale)
 
 
-def steps_to_reach(scale: float, seed: int, units: str) -> int | None:
+def steps_to_reach(scale: float, seed: int, units: Any) -> int | None:
     """Env steps until the mode action's return is `REACHED` times `scale`; None if it is not in `MOST`."""
     config, env = preset("cartpole"), Scaled(registry.make("cartpole"), scale)
     awr = dataclasses.replace(config.awr, value_units=units)
