@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 from jax import lax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from awr_mjx import episodes, losses, normalizer, reduce, replay, returns, units
 from awr_mjx.config import STEPS_LAST, AwrConfig
@@ -192,8 +192,7 @@ class Learner:
         state, metrics["value_loss"] = self.regress_value(state, ring, g, key_value)
         if config.relabel == "twice" and config.value_updates:
             g, v = self.relabel(state, ring, live_obs)
-        unit = state.value["units"][1] if self._own_units else 1.0
-        _, weights, diagnostics = returns.advantages_and_weights(g, v, valid, config, unit)
+        _, weights, diagnostics = self.weigh(state, g, v, valid)
         old = state.policy
         state, metrics["policy_loss"] = self.regress_policy(state, ring, weights, key_policy)
         metrics |= diagnostics | self._policy_diagnostics(state, old, ring, key_kl)
@@ -225,6 +224,13 @@ class Learner:
             return self.value(state, obs) if config.uses_values else jnp.zeros(obs.shape[:-1])
 
         return returns.relabel(ring, value, live_obs, gamma, lam)
+
+    def weigh(
+        self, state: LearnerState, g: Float[Array, "C N"], v: Float[Array, "C N"], valid: Bool[Array, "C N"]
+    ) -> tuple[Float[Array, "C N"], Float[Array, "C N"], Metrics]:
+        """`returns.advantages_and_weights` of returns `g` and values `v`, all [C, N], by this learner's settings."""
+        unit = state.value["units"][1] if self._own_units else 1.0
+        return returns.advantages_and_weights(g, v, valid, self.config, unit)
 
     def regress_value(
         self, state: LearnerState, ring: replay.Ring, g: Float[Array, "C N"], key: Key[Array, ""]

@@ -37,8 +37,18 @@ def policy_loss(
       bound_coef: Gaussian policies pay bound_coef / 2 times the squared excess of the mean over [-1, 1].
       logit_coef: categorical policies pay logit_coef / 2 times the squared logits.
     """
-    likelihood = reduce.mean(weight * policy.log_prob(action), valid)
-    return -likelihood + reduce.mean(penalty(policy, bound_coef, logit_coef), valid)
+    cloning = weighted_loss(-policy.log_prob(action), weight, valid)
+    return cloning + reduce.mean(penalty(policy, bound_coef, logit_coef), valid)
+
+
+def weighted_loss(
+    negative_log_likelihood: Float[Array, " B"], weight: Float[Array, " B"], valid: Bool[Array, " B"]
+) -> Float[Array, ""]:
+    """mean w (-log pi(a|s)), a scalar [], of any model that gives -log pi(a|s) for each of B rows; all [B].
+
+    A diffusion model's denoising error, or whatever else a model is fitted by, can take the likelihood's place.
+    """
+    return reduce.mean(weight * negative_log_likelihood, valid)
 
 
 def penalty(policy: Distribution, bound_coef: float, logit_coef: float) -> Float[Array, " B"]:

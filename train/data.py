@@ -1,23 +1,37 @@
-"""Looks at logged data and rewrites them: `python -m train.data inspect SET`, `... convert SET --out OTHER`."""
+"""Looks at logged data, rewrites them, and holds a run against them: `python -m train.data inspect SET`.
+
+Beside `inspect` there are `convert SET --out OTHER`, `weigh SET --run RUN --out FILE` and `fqe SET --run RUN`.
+"""
 
 import dataclasses
+import functools
 import json
 import pathlib
 from typing import Annotated
 
 import tyro
+from rich.console import Console
+from rich.progress import Progress
 
+from awr_mjx.fitted_q import FittedQConfig
 from train.console import cli, files
 from train.console.commands import program
-from train.console.errors import UserError, run_program
-from train.datasets import summary, writing
-from train.datasets.choice import Filter
+from train.console.errors import UserError, run_program, warn
+from train.datasets import summary, table, writing
+from train.datasets.choice import Filter, Logged, refuse_other_sizes
 from train.datasets.data_set import DataSet
+from train.engine import config as settings
+from train.engine import fitted_q, weighing
+from train.engine.jax_setup import start_jax
+from train.engine.player import Player, load_policy
+from train.engine.streams import check_seed
 from train.pictures import data_figure
 
 KINDS = {
     "inspect": "what is in a set: episodes, ends, returns, rewards, actions",
     "convert": "write a set in another format",
+    "weigh": "advantages and weights of its steps by a run's values, for cloning with a model of one's own",
+    "fqe": "what a run's policy would earn, estimated from the set alone",
 }
 
 
@@ -55,6 +69,50 @@ class Convert:
     """NAME.npz, NAME.hdf5 (D4RL's layout), or the id of a Minari set, such as hopper/mixture-v0."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Weigh:
+    """Weigh the steps of a set."""
+
+    wanted: Annotated[Wanted, tyro.conf.arg(name="")]
+    run: pathlib.Path
+    """Run folder, of a run that has learned values: online or from data, of the set's task."""
+    out: pathlib.Path
+    """NAME.npz or NAME.parquet: episode, step, value, return, advantage and weight of every step."""
+    step: int | None = None
+    """Checkpoint, by its steps; the newest sound one if not given."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fqe:
+    """Estimate a policy's return by fitted Q evaluation."""
+
+    wanted: Annotated[Wanted, tyro.conf.arg(name="")]
+    run: pathlib.Path
+    """Run folder, of the set's task."""
+    step: int | None = None
+    """Checkpoint, by its steps; the newest sound one if not given."""
+    episodes_held_out: float = 0.1
+    """Q is asked in the first observations of this share of the episodes, and learned from the others; 0: all, all."""
+    gamma: float | None = None
+    """Discount per control step, in [0, 1); the run's if not given."""
+    sample: bool = False
+    """The policy acts by samples instead of by its mode."""
+    networks: int = 5
+    """Networks, each learned from its own resample of the episodes."""
+    steps: int = FittedQConfig.steps
+    """Gradient steps of each network."""
+    lr: float = FittedQConfig.lr
+    """Step size of Adam, which falls to 0 as half a cosine."""
+    seed: int = 0
+    """All randomness follows from this."""
+    clip_actions: bool = False
+    """Clip the actions to their bounds, where some lie beyond."""
+    action_scale: float = 0.0
+    """The set's action for the task's action 1; 0: as for the run's own data, or as the set's bounds say."""
+    out: pathlib.Path | None = None
+    """JSON file to write it to as well."""
+
+
 def main() -> int:
     """Does what the first argument names."""
     kind, *args = cli.arguments() or ["--help"]
@@ -67,7 +125,11 @@ def main() -> int:
     prog = f"{program('data')} {kind}"
     if kind == "inspect":
         return inspect(cli.parse(Inspect, args, prog=prog, description=KINDS[kind]))
-    return convert(cli.parse(Convert, args, prog=prog, description=KINDS[kind]))
+    if kind == "convert":
+        return convert(cli.parse(Convert, args, prog=prog, description=KINDS[kind]))
+    if kind == "weigh":
+        return weigh(cli.parse(Weigh, args, prog=prog, description=KINDS[kind]))
+    return fqe(cli.parse(Fqe, args, prog=prog, description=KINDS[kind]))
 
 
 def inspect(config: Inspect) -> int:
@@ -127,6 +189,80 @@ def convert(config: Convert) -> int:
     place = writing.write(found, config.out)
     print(f"written to {place}: {len(found.steps):,} episodes, {len(found.rewards):,} steps")
     return 0
+
+
+def weigh(config: Weigh) -> int:
+    """Writes what a run's learner makes of every step."""
+    table.check_place(config.out)
+    weighing.refuse_without_values(settings.read(config.run).awr, config.run)
+    found = config.wanted.read()
+    start_jax()
+    player = _player(config.run, config.step, found, config.wanted.set)
+    columns, seen = weighing.weigh(player, found)
+    table.write(columns, config.out)
+    awr = player.config.awr
+    units = f", in units of the advantages' std {seen['advantage_std']:.4g}" if awr.advantage == "standardized" else ""
+    print(f"written to {config.out}: {len(found.rewards):,} steps of {len(found.steps):,} episodes")
+    print(
+        f"effective sample share {seen['effective_sample_share']:.3f}; {seen['weight_clipped']:.1%} clipped at "
+        f"{awr.weight_max:g}; beta {seen['beta']:.4g}{units}"
+    )
+    return 0
+
+
+def fqe(config: Fqe) -> int:
+    """Prints the estimate, and writes it where that was asked for."""
+    if config.out:
+        files.check_writable(config.out, "name another file with --out")
+    saved = settings.read(config.run)
+    method = FittedQConfig(config.gamma or 0.0, config.networks, config.steps, lr=config.lr)
+    if problems := method.problems():
+        raise UserError(problems[0])
+    if not 0 <= config.episodes_held_out < 1:
+        raise UserError(f"episodes_held_out must be a share from 0 and below 1, not {config.episodes_held_out}")
+    check_seed(config.seed)
+    logged = Logged(
+        (config.wanted.set,),
+        filter=config.wanted.filter,
+        clip_actions=config.clip_actions or saved.logged.clip_actions,
+        action_scale=config.action_scale or saved.logged.action_scale,
+    )
+    logged.validate()
+    (found,) = logged.read()
+    start_jax()
+    player = _player(config.run, config.step, found, config.wanted.set)
+    if config.gamma is None:
+        method = dataclasses.replace(method, gamma=1.0 - 1.0 / float(player.learner.horizon(player.learned)))
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(f"fitting Q to {len(found.rewards):,} steps", total=1.0)
+        tell = functools.partial(progress.update, task)
+        seen = fitted_q.evaluate(
+            player, found, config.episodes_held_out, method, config.sample, config.seed, lambda x: tell(completed=x)
+        )
+
+    def print_all() -> None:
+        print(
+            f"{player.config.env} after {player.after}: discounted return of the {seen['actions']} action about "
+            f"{seen['estimate']:.4g} (95 % interval {seen['low']:.4g} to {seen['high']:.4g}) from the first "
+            f"observations of {seen['episodes']:,} episodes, gamma {method.gamma:.4g}"
+        )
+        print(f"what was recorded of these episodes gave {seen['behaviour']:.4g} ± {seen['behaviour_std']:.4g}")
+        warn([fitted_q.WORTH])
+
+    if not config.out:
+        print_all()
+    else:
+        values = {"env": player.config.env, player.config.clock: player.steps, **seen}
+        files.write_and_tell(config.out, values, print_all)
+    return 0
+
+
+def _player(run: pathlib.Path, step: int | None, found: DataSet, source: str) -> Player:
+    """The policy of a run, of the sizes of a set."""
+    player = load_policy(run, step)
+    of = player.learner
+    refuse_other_sizes(found, source, player.config.env, of.observation_size, of.action_size, of.discrete)
+    return player
 
 
 if __name__ == "__main__":

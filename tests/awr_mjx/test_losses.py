@@ -47,6 +47,13 @@ def test_policy_loss_of_a_categorical() -> None:
     assert float(losses.policy_loss(policy, action, weight, VALID, 7.0, 0.1)) == pytest.approx(1.041176, rel=1e-5)
 
 
+def test_weighted_loss_of_any_model() -> None:
+    # (2 * 0.5 + 0.25 * 4) / 2 = 1; the third row does not count.
+    found = losses.weighted_loss(jnp.array([0.5, 4.0, jnp.nan]), jnp.array([2.0, 0.25, 9.0]), VALID)
+    assert float(found) == pytest.approx(1.0)
+    assert float(losses.weighted_loss(jnp.ones(3), jnp.ones(3), jnp.zeros(3, bool))) == 0.0
+
+
 def test_the_bound_penalty_counts_each_dimension_on_both_sides() -> None:
     # Excesses 1, 0.5, 0: 0.5 * 4 * (1 + 0.25) = 2.5. Inside [-1, 1] nothing.
     policy = Gaussian(jnp.array([[-2.0, 1.5, 0.9], [1.0, -1.0, 0.0]]), jnp.ones(3))
