@@ -99,7 +99,7 @@ def test_the_walk_finds_the_packages() -> None:
     found = {name_of(path) for path in FILES}
     assert {"awr_mjx/returns.py", "envs/vector.py", "train/engine/loop.py"} <= found
     functions = dict(public_functions(parse(ROOT / "awr_mjx" / "learner.py").body))
-    assert {"regress", "Learner.init", "Learner.update"} <= set(functions)
+    assert {"next_step", "Learner.init", "Learner.update"} <= set(functions)
     assert takes_or_gives_arrays(functions["Learner.update"])
     assert not takes_or_gives_arrays(functions["Learner.init"])
 

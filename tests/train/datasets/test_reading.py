@@ -1,7 +1,6 @@
 import dataclasses
 import json
 import pathlib
-import pickle
 import zipfile
 from typing import Any
 
@@ -13,6 +12,7 @@ from train.console.errors import UserError
 from train.datasets import minari_format, reading, writing
 
 h5py = pytest.importorskip("h5py")
+PICKLED = b"\x80\x04]\x94."  # of an empty list
 KINDS = ((4, "terminated"), (3, "truncated"), (5, "both"), (2, "cut off"))
 
 
@@ -139,8 +139,8 @@ def bad_files(folder: pathlib.Path) -> dict[str, str]:
     np.savez(folder / "object.npz", **(fields | {"actions": np.array([{}] * 14, object)}))
     np.savez(folder / "infinite.npz", **(fields | {"rewards": np.where(np.arange(14) == 3, np.inf, 0.0)}))
     np.savez(folder / "missing.npz", **{k: v for k, v in fields.items() if k != "terminals"})
-    (folder / "pickled.pkl").write_bytes(pickle.dumps(fields))
-    (folder / "pickled.npz").write_bytes(pickle.dumps(fields))
+    (folder / "pickled.pkl").write_bytes(PICKLED)
+    (folder / "pickled.npz").write_bytes(PICKLED)
     (folder / "text.csv").write_text("a,b\n1,2\n")
     (folder / "empty.npz").write_bytes(b"")
     whole = folder / "whole.hdf5"
