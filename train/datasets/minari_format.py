@@ -17,6 +17,7 @@ from train.datasets.data_set import DataSet
 from train.datasets.flat import as_actions, as_float32
 
 ROOT = "MINARI_DATASETS_PATH"
+LONGEST = 32_767  # rows of an episode that Minari's Arrow and Parquet keep in order
 LOG_PROB = "log_prob"  # among Minari's infos
 
 
@@ -137,8 +138,8 @@ def _hdf5(folder: pathlib.Path) -> Iterator[Episode]:
 def _tables(folder: pathlib.Path, form: str) -> Iterator[Episode]:
     """Arrow and Parquet, a folder an episode.
 
-    Minari 0.5.4 reads them in batches and takes each for an episode, so that one of more than 32,767 rows is cut and
-    all later ones are others'. Here each is read whole.
+    Minari 0.5.4 reads them in batches of `LONGEST` rows and takes each for an episode, and has them written by threads
+    in any order. So a longer episode is not what was recorded, even on the disk, and nothing there shows it.
     """
     package("pyarrow")
     import pyarrow
@@ -159,6 +160,11 @@ def _tables(folder: pathlib.Path, form: str) -> Iterator[Episode]:
             raise UserError(f"{place} cannot be read: {' '.join(str(error).split())}") from error
         if said is not None and len(reward) != said:
             raise UserError(f"{place} has {len(reward):,} steps and should have {said:,}: it is cut off")
+        if len(obs) > LONGEST:
+            raise UserError(
+                f"{place} has {len(reward):,} steps: Minari mixes up the rows of an episode of more than {LONGEST - 1:,} "
+                f"in {form}; write the set anew with data_format='hdf5'"
+            )
         yield Episode(obs, action[:-1], reward, ends.astype(bool), limits.astype(bool))
 
 

@@ -71,39 +71,42 @@ def test_sets_that_minari_wrote_are_read(form: str, discrete: bool) -> None:
 
 
 @pytest.mark.parametrize("form", ["arrow", "parquet"])
-def test_an_episode_of_200_000_steps_survives(form: str, tmp_path: pathlib.Path) -> None:
+def test_an_episode_whose_rows_minari_mixes_up_is_refused(form: str, tmp_path: pathlib.Path) -> None:
     pytest.importorskip("pyarrow")
     import pyarrow
     import pyarrow.dataset
 
-    # Minari 0.5.4 itself reads such a set wrong; its files are as these.
-    lengths = (200_000, 100, 50)
     folder = tmp_path / "data"
-    for i, steps in enumerate(lengths):
-        place = folder / str(i)
-        place.mkdir(parents=True)
-        obs = np.arange(steps + 1, dtype=np.float32)[:, None] + i
+
+    def put(episode: int, steps: int, said: int) -> None:  # files as Minari 0.5.4 writes them
+        place = folder / str(episode)
+        place.mkdir(parents=True, exist_ok=True)
+        obs = np.arange(steps + 1, dtype=np.float32)[:, None] + episode
         padded = np.zeros(steps + 1, bool)
         ends = padded.copy()
         ends[steps - 1] = True
         column = pyarrow.FixedSizeListArray.from_arrays(obs.reshape(-1), 1)
-        batch = {
-            "observations": column,
-            "actions": column,
-            "rewards": obs[:, 0],
-            "terminations": ends,
-            "truncations": padded,
-        }
-        table = pyarrow.RecordBatch.from_pydict(batch)  # as Minari: a table may be written out of order
-        pyarrow.dataset.write_dataset(table, place, format=form, basename_template="part-{i}." + form)
-        (place / "metadata.json").write_text(json.dumps({"id": i, "total_steps": steps}))
+        batch = {"observations": column, "actions": column, "rewards": obs[:, 0], "terminations": ends}
+        rows = pyarrow.RecordBatch.from_pydict(batch | {"truncations": padded})
+        name = "part-{i}." + form
+        pyarrow.dataset.write_dataset(
+            rows, place, format=form, basename_template=name, existing_data_behavior="overwrite_or_ignore"
+        )
+        (place / "metadata.json").write_text(json.dumps({"id": episode, "total_steps": said}))
+
     box = json.dumps({"type": "Box", "dtype": "float32", "shape": [1], "low": [-1.0], "high": [1.0]})
+    folder.mkdir()
     meta = {"data_format": form, "observation_space": box, "action_space": box}
     (folder / "metadata.json").write_text(json.dumps(meta))
+    for episode, steps in ((2, 50), (10, 32_766), (0, 100)):
+        put(episode, steps, steps)
     read = reading.read(str(tmp_path))
-    assert read.steps.tolist() == list(lengths)
-    assert read.observations[-51:, 0].tolist() == [i + 2 for i in range(51)]
-    (folder / "0" / "metadata.json").write_text(json.dumps({"total_steps": 200_001}))
+    assert read.steps.tolist() == [100, 50, 32_766]
+    np.testing.assert_array_equal(read.observations[-32_767:, 0], np.arange(32_767) + 10)
+    put(2, 200_000, 200_000)
+    with pytest.raises(UserError, match="200,000 steps: Minari mixes up"):
+        reading.read(str(tmp_path))
+    put(2, 50, 51)
     with pytest.raises(UserError, match="cut off"):
         reading.read(str(tmp_path))
 
