@@ -162,8 +162,8 @@ def _tables(folder: pathlib.Path, form: str) -> Iterator[Episode]:
             raise UserError(f"{place} has {len(reward):,} steps and should have {said:,}: it is cut off")
         if len(obs) > LONGEST:
             raise UserError(
-                f"{place} has {len(reward):,} steps: Minari mixes up the rows of an episode of more than {LONGEST - 1:,} "
-                f"in {form}; write the set anew with data_format='hdf5'"
+                f"{place} has {len(reward):,} steps: Minari mixes up the rows of an episode of more than "
+                f"{LONGEST - 1:,} in {form}; write the set anew with data_format='hdf5'"
             )
         yield Episode(obs, action[:-1], reward, ends.astype(bool), limits.astype(bool))
 
