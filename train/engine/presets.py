@@ -58,8 +58,11 @@ PRESETS: dict[str, TrainConfig] = {}
 
 
 def preset(env: str) -> TrainConfig:
-    """The settings for task `env`: its own preset, or those for robots."""
-    return PRESETS.get(env, TrainConfig(env=env, num_envs=1024, awr=ROBOT))
+    """The settings for task `env`: its own preset, or those for robots with values in units of the returns.
+
+    Rewards of a task that nobody has tuned for may be of any size (docs/decisions.md).
+    """
+    return PRESETS.get(env, TrainConfig(env=env, num_envs=1024, awr=dataclasses.replace(ROBOT, value_units="returns")))
 
 
 def static_preset(env: str) -> TrainConfig:
@@ -136,7 +139,7 @@ _add(
         num_envs=64,
         num_steps=200_000,
         epoch_iterations=5,  # an iteration takes milliseconds, so the host looks up less often
-        awr=AwrConfig(rollout_steps=32, buffer_blocks=4, batch_size=512, policy_lr=1e-3),
+        awr=AwrConfig(rollout_steps=32, buffer_blocks=4, batch_size=512, policy_lr=1e-3, value_units="returns"),
     )
 )
 _add(
