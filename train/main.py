@@ -27,9 +27,9 @@ from train.engine.training import Clock, Training
 PROGRAM_START = time.monotonic()
 
 
-def _from(done: int | None, again: int) -> str:
+def _from(done: int | None, again: int, words: str) -> str:
     """Where a resumed run goes on, from a checkpoint or None; it was trained for `again` steps after that."""
-    start = "has no checkpoint yet: starts from its settings" if done is None else f"goes on from {done:,} steps"
+    start = "has no checkpoint yet: starts from its settings" if done is None else f"goes on from {done:,} {words}"
     return f"{start}; {again:,} more in its log, which no checkpoint has, are trained again" if again else start
 
 
@@ -70,7 +70,7 @@ def main() -> int:
             stack.enter_context(run_folder.taken_up(run))
         elif command.run_dir:
             run_folder.refuse_existing(command.run_dir)
-        static = bool(config.logged)
+        static, words = bool(config.logged), config.clock.replace("_", " ")
         fitting = 1 if static else jax_setup.fitting_devices(config.num_envs, config.awr.batch_size, jax_setup.cores())
         jax_setup.start_jax(registry.calls_lapack(config.env, config.task), config.devices or fitting, reserve=True)
         config = dataclasses.replace(config, devices=1) if static else jax_setup.choose_devices(config, bool(run))
@@ -82,7 +82,7 @@ def main() -> int:
         done, state = 0, None
         if run and restoring.steps(run):
             done, state, warnings = restoring.restore(run, template)
-            errors.warn([*warnings, *run_folder.not_as_before(run, done)])
+            errors.warn([*warnings, *run_folder.not_as_before(run, done, words)])
             run_folder.refuse_done(run, config, done)
         run = run or stack.enter_context(run_folder.made(command.run_dir, config, data))
         wandb = settings.to_dict(config) if config.wandb else None
@@ -96,7 +96,7 @@ def main() -> int:
         what = static_data.described(data) if static and data else f"{config.num_envs} environments"
         screen.say(f"{config.env}: {what} on {config.devices} {device.device_kind}")
         if command.resume:
-            screen.say(_from(done if state else None, log.again))
+            screen.say(_from(done if state else None, log.again, words))
         screen.say(f"memory: {plan}")
         screen.say("compiling: up to a minute the first time, seconds after that")
         begun = time.monotonic()

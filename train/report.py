@@ -153,7 +153,11 @@ def summary(runs: list[Run]) -> str:
     head = ["run", "task", "seed", clock, "best mode return", "last mode return", "minutes", f"{clock}/s"]
     rows = []
     for run in runs:
-        evaluations, steps, seconds = run.evaluations(), int(run.rows[-1]["step"]), run.newest("train_seconds")
+        evaluations, steps, seconds = (
+            run.evaluations(),
+            int(metrics_log.step_of(run.rows[-1])),
+            run.newest("train_seconds"),
+        )
         returns = [f"{point['mode_return']:,.1f}" for point in evaluations] or ["-"]
         best = f"{max(point['mode_return'] for point in evaluations):,.1f}" if evaluations else "-"
         row = [run.name, run.settings["env"], run.settings["seed"], steps, best, returns[-1]]

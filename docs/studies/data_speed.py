@@ -61,9 +61,8 @@ def main() -> None:
                 jax.block_until_ready(ring)
                 print(f"{out.rpartition('/')[2]}: {time.perf_counter() - begun:.2f} s from the file to the device")
     held = sum(x.nbytes for x in jax.tree.leaves(ring))
-    print(
-        f"on the device: {held / 1e6:.1f} MB, {held / payload(found):.3f} times the payload; lanes {ring.rows.valid.shape}"
-    )
+    ratio = held / payload(found)
+    print(f"on the device: {held / 1e6:.1f} MB, {ratio:.3f} times the payload; lanes {ring.rows.valid.shape}")
     config = AwrConfig(batch_size=256, policy_lr=1e-3, policy_updates=UPDATES)
     learner = Learner(config, OBS, ACTIONS, False, static.draw)
     state = learner.init(jax.random.key(0))

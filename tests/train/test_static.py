@@ -65,7 +65,7 @@ def test_a_run_counts_gradient_steps_and_says_what_it_learns_from(folder: pathli
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert {line["gradient_steps"] for line in lines} == {10, 20, 30, 40}
     assert not any("env_steps" in line or "episode_return" in line for line in lines)
-    assert [values["step"] for values in metrics_log.lines(run, 20)] == [10, 20, 20]
+    assert [metrics_log.step_of(values) for values in metrics_log.lines(run, 20)] == [10, 20, 20]
     about = json.loads((run / "config.json").read_text())["about"]["data"]
     assert about["steps"] == 72 and about["episodes"] == 4 and len(about["checksum"]) == 16
     summary = json.loads((run / "summary.json").read_text())
@@ -90,7 +90,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_nothing_had_happened(
     assert train(folder, 2, "--run_dir", run, "--policy_lr_steps", 24).returncode == 0
     before = leaves(run)
     done = train(folder, 4, "--resume", run)
-    assert done.returncode == 0 and "goes on from 20 steps" in done.stdout, done.stderr
+    assert done.returncode == 0 and "goes on from 20 gradient steps" in done.stdout, done.stderr
     whole, parts = leaves(folder / "run"), leaves(run)
     assert whole.keys() == parts.keys() and len(whole) > 30
     for name, value in whole.items():

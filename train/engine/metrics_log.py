@@ -23,22 +23,28 @@ Values = dict[str, float]
 
 
 def lines(run: pathlib.Path, last: float = math.inf) -> Iterator[Values]:
-    """The lines of a run's `metrics.jsonl` up to `last` steps, oldest first, each with its `step`.
+    """The lines of a run's `metrics.jsonl` up to `last` steps, oldest first.
 
     What is not a number is left out, and so are lines that were cut off by a kill or a full disk, or spoilt otherwise.
     """
     path = run / "metrics.jsonl"
     for line in path.read_bytes().splitlines() if path.is_file() else []:
-        with contextlib.suppress(ValueError, TypeError, AttributeError, StopIteration):
+        with contextlib.suppress(ValueError, TypeError, AttributeError, LookupError):
             values = {name: value for name, value in json.loads(line).items() if type(value) in (int, float)}
-            values["step"] = next(values[clock] for clock in CLOCKS if clock in values)
-            if values["step"] <= last:
+            if step_of(values) <= last:
                 yield values
 
 
-def _unread(values: Values) -> Values:
-    """The values as they were written."""
-    return {name: value for name, value in values.items() if name != "step"}
+def step_of(values: Values) -> float:
+    """The steps after which a line was written.
+
+    Raises:
+      LookupError: if it does not say.
+    """
+    for clock in CLOCKS:
+        if clock in values:
+            return values[clock]
+    raise LookupError("a line has no step")
 
 
 def _finite(values: Values) -> Values:
@@ -86,11 +92,11 @@ class MetricsLog:
 
     def _cut(self, run: pathlib.Path, last: int) -> None:
         every = list(lines(run))
-        kept = [values for values in every if values["step"] <= last]
-        self.again = max(int(max((values["step"] for values in every), default=0)) - last, 0)
+        kept = [values for values in every if step_of(values) <= last]
+        self.again = max(int(max((step_of(values) for values in every), default=0)) - last, 0)
         self.newest = newest(kept)
         with replacing(run / "metrics.jsonl") as part:
-            part.write_text("".join(json.dumps(_finite(_unread(values)), allow_nan=False) + "\n" for values in kept))
+            part.write_text("".join(json.dumps(_finite(values), allow_nan=False) + "\n" for values in kept))
 
     @contextlib.contextmanager
     def _guarded(self, name: str) -> Iterator[None]:

@@ -112,7 +112,7 @@ def _refuse_lost(run: pathlib.Path) -> None:
     """
     if restoring.steps(run):
         return
-    last = max((int(values["step"]) for values in metrics_log.lines(run)), default=0)
+    last = max((int(metrics_log.step_of(values)) for values in metrics_log.lines(run)), default=0)
     if last:
         raise UserError(
             f"{run} was trained for {last:,} steps, but its checkpoints are gone: bring {run / 'checkpoints'} "
@@ -176,8 +176,8 @@ def note_resume(run: pathlib.Path, config: TrainConfig, done: int) -> None:
     (run / "summary.json").unlink(missing_ok=True)
 
 
-def not_as_before(run: pathlib.Path, done: int) -> list[str]:
-    """Warnings if `run`, resumed at `done` env steps, was trained by other versions of packages or lost its log."""
+def not_as_before(run: pathlib.Path, done: int, words: str) -> list[str]:
+    """Warnings if `run`, resumed at `done` steps (`words`), was trained by other versions or lost its log."""
     about, resumed = _was(run)
     last = [about, *resumed][-1]
     before, here = _dict(last.get("packages")), _packages()
@@ -190,7 +190,7 @@ def not_as_before(run: pathlib.Path, done: int) -> list[str]:
         changed.append("episodes' starts are drawn in another way")
     found = [f"this resume may not be exact: {', '.join(changed)} since the run was trained"] if changed else []
     if done and not any(metrics_log.lines(run, done)):
-        found.append(f"there are no metrics up to {done:,} steps: minutes are counted from 0 again")
+        found.append(f"there are no metrics up to {done:,} {words}: minutes are counted from 0 again")
     return found
 
 

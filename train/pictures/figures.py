@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from train.console.files import replacing
+from train.engine.metrics_log import step_of
 
 Groups = dict[str, list["Run"]]
 POINTS = 300  # of a diagnostic curve; more are averaged
@@ -43,8 +44,8 @@ class Run:
         return "gradient steps" if self.settings.get("logged", {}).get("data") else "env steps"
 
     def evaluations(self) -> list[dict[str, float]]:
-        """The rows that have a mode return."""
-        return [row for row in self.rows if "mode_return" in row]
+        """The rows that have a mode return, with their `step`."""
+        return [{**row, "step": step_of(row)} for row in self.rows if "mode_return" in row]
 
     def newest(self, name: str) -> float | None:
         """The newest value of a metric."""
@@ -52,7 +53,7 @@ class Run:
 
     def column(self, name: str) -> np.ndarray:
         """Steps and a metric, float64 [2, K], at most `POINTS` of them, each the mean of those it stands for."""
-        values = np.array([[row["step"], row[name]] for row in self.rows if row.get(name) is not None]).T
+        values = np.array([[step_of(row), row[name]] for row in self.rows if row.get(name) is not None]).T
         if values.size == 0:
             return np.empty((2, 0))
         parts = np.array_split(values, min(POINTS, values.shape[1]), axis=1)
