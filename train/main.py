@@ -47,7 +47,7 @@ def _loop(config: TrainConfig, run: pathlib.Path | None) -> tuple[Loop | StaticL
     if problems := config.awr.problems(env.episode_length):
         raise UserError(problems[0])
     sizes = config.num_envs, config.epoch_iterations, config.devices
-    if run or not config.begin:
+    if not config.begin or (run and restoring.steps(run)):
         kept = run_folder.data_of(run).get("kept", 0) if run else 0
         collecting = Loop(env, config.awr, *sizes, kept)
         return collecting, None, collecting.init

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import pytest
 
 from awr_mjx import replay, returns
 from envs import registry
-from tests.runs import Done, here, refused
+from tests.runs import Done, copied, here, refused
 from tests.tasks import leaves_of
 from tests.train.datasets.made import episodes
 from tests.train.test_static import SMALL as STATIC
@@ -87,6 +88,23 @@ def test_such_a_run_goes_on_exactly_without_the_set(folder: pathlib.Path, tmp_pa
     assert done.returncode == 0, done.stderr
     whole, parts = leaves_of(state_of(folder / "of_set")), leaves_of(state_of(run))
     assert whole.keys() == parts.keys()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(value, parts[name], err_msg=name)
+
+
+@pytest.mark.parametrize("left", [1, 0])
+def test_a_run_that_was_killed_before_it_saved_has_its_data(
+    left: int, folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    run = copied(folder / "of_set", tmp_path / "run")
+    (run / "summary.json").unlink()
+    (run / "metrics.jsonl").unlink()
+    for place in sorted((run / "checkpoints").iterdir(), key=lambda place: place.name)[left:]:
+        shutil.rmtree(place)
+    assert len(restoring.steps(run)) == left  # that of the start, or none
+    done = here(main, "--resume", run, "--num_steps", 3 * ITERATION)
+    assert done.returncode == 0, done.stderr
+    whole, parts = leaves_of(state_of(folder / "of_set")), leaves_of(state_of(run))
     for name, value in whole.items():
         np.testing.assert_array_equal(value, parts[name], err_msg=name)
 

@@ -67,7 +67,8 @@ class Checkpoints:
         if problem:
             self._sweep()
         items = items_of(state)
-        if not self.with_ring or step == 0:  # at the start it is empty
+        empty = step == 0 and not getattr(state.ring, "kept", 0)  # at the start, but for what it began with
+        if not self.with_ring or empty:
             items.pop("ring", None)
         items = self._copy(items)
         meta: dict[str, Any] = {"format": FORMAT, self.clock: step, "mode_return": mode_return}

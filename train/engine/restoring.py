@@ -144,7 +144,7 @@ def restore(run: pathlib.Path, template: TrainState, step: int | None = None) ->
     step, items, warnings = _newest_sound(run, items_of(template), step)
     if "ring" not in items and template.ring is not None:
         items["ring"] = jax.tree.map(_zeros, template.ring)
-        if step > 0:  # it was empty at the start
+        if step > 0 or template.ring.kept:  # else it was empty, at the start
             warnings.append("the checkpoint was saved without its replay ring, so this resume is not exact")
     return step, state_of(items), warnings
 
