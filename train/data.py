@@ -115,13 +115,10 @@ class Fqe:
 
 def main() -> int:
     """Does what the first argument names."""
-    kind, *args = cli.arguments() or ["--help"]
-    if kind in ("-h", "--help"):
-        for name, words in KINDS.items():
-            print(f"{program('data')} {name} SET: {words}")
+    chosen = cli.choose(KINDS, program("data"), "command", " SET")
+    if not chosen:
         return 0
-    if kind not in KINDS:
-        raise UserError(f"unknown command {kind!r}: choose one of {', '.join(KINDS)}")
+    kind, args = chosen
     prog = f"{program('data')} {kind}"
     if kind == "inspect":
         return inspect(cli.parse(Inspect, args, prog=prog, description=KINDS[kind]))

@@ -70,7 +70,7 @@ def main() -> int:
             stack.enter_context(run_folder.taken_up(run))
         elif command.run_dir:
             run_folder.refuse_existing(command.run_dir)
-        static, words = bool(config.logged), config.clock.replace("_", " ")
+        static, words = bool(config.logged), config.clock_words
         fitting = 1 if static else jax_setup.fitting_devices(config.num_envs, config.awr.batch_size, jax_setup.cores())
         jax_setup.start_jax(registry.calls_lapack(config.env, config.task), config.devices or fitting, reserve=True)
         config = dataclasses.replace(config, devices=1) if static else jax_setup.choose_devices(config, bool(run))

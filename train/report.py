@@ -149,7 +149,7 @@ def table(head: list[str], rows: list[list[Any]]) -> str:
 
 def summary(runs: list[Run]) -> str:
     """A table of what each run reached."""
-    clock = runs[0].clock if len({run.clock for run in runs}) == 1 else "steps"
+    clock = figures.clock(runs)
     head = ["run", "task", "seed", clock, "best mode return", "last mode return", "minutes", f"{clock}/s"]
     rows = []
     for run in runs:

@@ -80,7 +80,7 @@ class Page:
         self._template = jax.eval_shape(player.learner.init, jax.random.key(0))
         self._action_names = ["action"] if player.env.discrete else action_names(player.env)
         self._dt, self._task = player.env.dt, player.config.env
-        self._clock = player.config.clock.replace("_", " ")
+        self._clock = player.config.clock_words
         self._wishes: queue.Queue[Callable[[], None]] = queue.Queue()
         self._history: deque[tuple[float, ...]] = deque(maxlen=HISTORY)
         self._budget = 0.0

@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, get_type_hints
 
 import tyro
@@ -90,6 +90,22 @@ def peek(args: Sequence[str], name: str, default: str | None) -> str | None:
         if option in spellings:
             value = rest if equals else (args[i + 1] if i + 1 < len(args) else default)
     return value
+
+
+def choose(kinds: Mapping[str, str], prog: str, noun: str, operand: str = "") -> tuple[str, list[str]] | None:
+    """The first argument, one of `kinds` (with what each does), and the others; None after listing all of them.
+
+    Raises:
+      UserError: if there is no such `noun`.
+    """
+    kind, *args = arguments() or ["--help"]
+    if kind in ("-h", "--help"):
+        for name, words in kinds.items():
+            print(f"{prog} {name}{operand}: {words}")
+        return None
+    if kind not in kinds:
+        raise UserError(f"unknown {noun} {kind!r}: choose one of {', '.join(kinds)}")
+    return kind, args
 
 
 def arguments() -> list[str]:

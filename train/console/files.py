@@ -6,8 +6,10 @@ import math
 import os
 import pathlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 from train.console.errors import UserError
 
@@ -65,6 +67,16 @@ def write_json(path: pathlib.Path, values: dict[str, Any]) -> None:
     """
     with replacing(path) as part:
         part.write_text(json.dumps(_finite(values), indent=1, allow_nan=False) + "\n")
+
+
+def write_npz(path: pathlib.Path, arrays: Mapping[str, Any]) -> None:
+    """Writes named arrays as an npz file, whole or not at all.
+
+    Raises:
+      UserError: if the file cannot be written.
+    """
+    with replacing(path) as part, part.open("wb") as file:  # a name that it opens itself would get another ending
+        np.savez(file, **arrays)
 
 
 def write_and_tell(path: pathlib.Path, values: dict[str, Any], tell: Callable[[], None]) -> None:

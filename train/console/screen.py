@@ -26,8 +26,7 @@ class Screen:
         """A run ends after `total_steps` of its `clock` or `minutes` (0: no limit), whichever comes first."""
         self._console = Console(file=cast(IO[str], Unfailing(sys.stdout)), highlight=False, soft_wrap=True)
         limit = f" or {minutes:g} minutes" if minutes else ""
-        words = clock.replace("_", " ")
-        self._clock = clock
+        words = self._clock = clock.replace("_", " ")
         self._whole = f"{total_steps:,} {words}{limit}", f"{short(total_steps)} steps{limit}"
         self._last = -math.inf
         self._begun: tuple[float, float] | None = None  # time and share of the first line, when all is compiled
@@ -86,7 +85,7 @@ def fields(
     values: dict[str, float],
     mode_return: float | None,
     quarantined: int,
-    clock: str = "env_steps",
+    clock: str = "env steps",
 ) -> list[Field]:
     """What a progress line says, what matters most first. `left` is empty, and metrics are left out, if not known."""
     found = [(f"{share:.0%}", f"{share:.0%}")]
@@ -97,8 +96,8 @@ def fields(
     if mode_return is not None:
         found.append((f"mode return {number(mode_return)}", f"return {number(mode_return)}"))
     found.append((f"{steps:,} of {whole[0]}", f"{short(steps)} of {whole[1]}"))
-    speed = values[f"{clock}_per_second"]
-    found.append((f"{speed:,.0f} {clock.replace('_', ' ')}/s", f"{short(speed)}/s"))
+    speed = values[f"{clock.replace(' ', '_')}_per_second"]
+    found.append((f"{speed:,.0f} {clock}/s", f"{short(speed)}/s"))
     if "reward_per_step" in values:
         reward = number(values["reward_per_step"])
         found.append((f"reward/step {reward}", f"reward {reward}"))

@@ -5,10 +5,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from train.console.errors import UserError
-from train.console.files import check_writable, replacing
+from train.console.files import check_writable, replacing, write_npz
 from train.datasets import minari_format
 
 SUFFIXES = (".npz", ".parquet")
@@ -34,8 +32,7 @@ def write(columns: Mapping[str, Any], out: pathlib.Path) -> None:
       UserError: if the file cannot be written.
     """
     if out.suffix == ".npz":
-        with replacing(out) as part, part.open("wb") as file:
-            np.savez(file, **columns)
+        write_npz(out, columns)
         return
     arrow = minari_format.package("pyarrow")
     parquet = importlib.import_module("pyarrow.parquet")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from train.console.errors import UserError
-from train.console.files import check_writable, replacing
+from train.console.files import check_writable, replacing, write_npz
 from train.datasets import minari_format
 from train.datasets.data_set import DataSet
 
@@ -42,8 +42,7 @@ def write(found: DataSet, out: str) -> pathlib.Path:
     """
     path = pathlib.Path(out)
     if path.suffix == ".npz":
-        with replacing(path) as part, part.open("wb") as file:
-            np.savez(file, **fields(found))
+        write_npz(path, fields(found))
     elif path.suffix in HDF5:
         h5py = minari_format.package("h5py")
         with replacing(path) as part, h5py.File(part, "w") as file:

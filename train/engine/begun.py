@@ -10,12 +10,13 @@ import numpy as np
 from awr_mjx.learner import LearnerState
 from envs.base import Env
 from train.datasets import packing
-from train.datasets.choice import Logged, refuse_other_sizes
+from train.datasets.choice import Logged
 from train.datasets.data_set import DataSet, joined
 from train.engine import config as settings
 from train.engine.config import TrainConfig
 from train.engine.loop import Loop, TrainState
 from train.engine.player import load_policy
+from train.engine.static_data import refuse_others
 from train.engine.static_loop import statistics
 
 # Settings of the networks, without which a run's would not be the same functions; steps and minibatches are the task's.
@@ -56,8 +57,7 @@ def read(env: Env, config: TrainConfig) -> Begun:
         player = load_policy(pathlib.Path(source))
         logged, learned = player.config.logged, player.learned
     sets = logged.read() if logged else []
-    for one, name in zip(sets, logged.data, strict=True):
-        refuse_other_sizes(one, name, config.env, env.observation_size, env.action_size, env.discrete)
+    refuse_others(sets, logged, config.env, env)
     return Begun(sets, learned)
 
 

@@ -67,6 +67,11 @@ class TrainConfig:
         return "gradient_steps" if self.logged else "env_steps"
 
     @property
+    def clock_words(self) -> str:
+        """The same for people."""
+        return self.clock.replace("_", " ")
+
+    @property
     def epoch_steps(self) -> int:
         """Env steps of one epoch, all environments together, or its gradient steps where it collects nothing."""
         if self.logged:

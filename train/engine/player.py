@@ -27,7 +27,7 @@ class Player:
     @property
     def after(self) -> str:
         """How long it has been trained, for people."""
-        return f"{self.steps:,} {self.config.clock.replace('_', ' ')}"
+        return f"{self.steps:,} {self.config.clock_words}"
 
 
 def _absent(run: pathlib.Path) -> Env:

@@ -153,9 +153,7 @@ def refuse_done(run: pathlib.Path, config: TrainConfig, done: int) -> None:
     if not (run / "summary.json").exists():
         return
     if done >= config.num_steps:
-        raise UserError(
-            f"{run} has {done:,} {config.clock.replace('_', ' ')} already: give a larger --num_steps than {done:,}"
-        )
+        raise UserError(f"{run} has {done:,} {config.clock_words} already: give a larger --num_steps than {done:,}")
     minutes = metrics_log.newest(metrics_log.lines(run, done)).get("train_seconds", 0.0) / 60
     if config.minutes and minutes >= config.minutes:
         shown = f"{math.ceil(minutes * 100) / 100:g}"

@@ -6,8 +6,8 @@ from typing import Any
 from envs.absent import Absent
 from envs.base import Env
 from train.datasets import packing
-from train.datasets.choice import refuse_other_sizes, split
-from train.datasets.data_set import joined
+from train.datasets.choice import Logged, refuse_other_sizes, split
+from train.datasets.data_set import DataSet, joined
 from train.engine.config import TrainConfig
 from train.engine.static_loop import StaticLoop
 
@@ -22,15 +22,13 @@ def loop(env: Env | None, config: TrainConfig) -> tuple[StaticLoop, dict[str, An
     Raises:
       UserError: if a set cannot be read, or is not of this task.
     """
-    logged = config.logged
-    sets = logged.read()
+    sets = config.logged.read()
     if env is None:
         first, *_ = sets
         env = Absent(first.observation_size, max(one.action_size for one in sets), first.discrete)
-    for found, source in zip(sets, logged.data, strict=True):
-        refuse_other_sizes(found, source, config.env, env.observation_size, env.action_size, env.discrete)
+    refuse_others(sets, config.logged, config.env, env)
     sums = "".join(one.checksum() for one in sets)
-    learned, held_out = split(sets, logged.held_out, config.seed)
+    learned, held_out = split(sets, config.logged.held_out, config.seed)
     whole = joined(learned)
     data = {
         "checksum": hashlib.sha256(sums.encode()).hexdigest()[:16],
@@ -41,8 +39,14 @@ def loop(env: Env | None, config: TrainConfig) -> tuple[StaticLoop, dict[str, An
         "action_size": env.action_size,
         "discrete": env.discrete,
     }
-    ring = packing.packed(learned, logged.data_weights)
+    ring = packing.packed(learned, config.logged.data_weights)
     return StaticLoop(env, config.awr, ring, learned, held_out, config.epoch_iterations), data
+
+
+def refuse_others(sets: list[DataSet], logged: Logged, task: str, env: Env) -> None:
+    """Raises UserError unless the `sets` that `logged` names have the sizes of `env`, which is called `task`."""
+    for found, source in zip(sets, logged.data, strict=True):
+        refuse_other_sizes(found, source, task, env.observation_size, env.action_size, env.discrete)
 
 
 def described(data: dict[str, Any]) -> str:

@@ -75,7 +75,7 @@ class Training:
         self.steps, self.clock, self.log = done, clock, log
         clock.go_on(log.newest)
         self.saves = checkpointing.Checkpoints(run, config.keep, config.checkpoint_ring, config.clock)
-        self.words = config.clock.replace("_", " ")
+        self.words = config.clock_words
         self.saves.set_aside_after(done)
         played = config.env != absent.NAME
         self.evaluate = Evaluator(loop.env, loop.learner, config.eval_envs, loop.mesh) if played else None

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,7 @@ def curves(groups: Groups, path: pathlib.Path) -> None:
     with figure(path, len(tasks), 2, 4.4) as axes:
         for row, task in zip(axes, tasks, strict=True):
             for axis, key, unit, label in (
-                (row[0], "step", 1e6, f"million {_clock(groups)}"),
+                (row[0], "step", 1e6, f"million {clock(_every(groups))}"),
                 (row[1], "train_seconds", 60.0, "minutes of training"),
             ):
                 axis.set_title(task)
@@ -100,10 +100,14 @@ def curves(groups: Groups, path: pathlib.Path) -> None:
                     axis.text(0.5, 0.5, "no evaluation yet", ha="center", transform=axis.transAxes)
 
 
-def _clock(groups: Groups) -> str:
-    """What the steps of the runs are called."""
-    names = {run.clock for runs in groups.values() for run in runs}
+def clock(runs: Iterable[Run]) -> str:
+    """What the steps of all the runs are called."""
+    names = {run.clock for run in runs}
     return names.pop() if len(names) == 1 else "steps"
+
+
+def _every(groups: Groups) -> Iterator[Run]:
+    return (run for runs in groups.values() for run in runs)
 
 
 def _band(axis: Any, runs: list[Run], key: str, unit: float, color: str, name: str) -> None:
@@ -129,7 +133,7 @@ def _band(axis: Any, runs: list[Run], key: str, unit: float, color: str, name: s
 
 def time_split(groups: Groups, path: pathlib.Path) -> None:
     """Minutes of compiling, training, evaluating and saving, a bar for each run."""
-    runs = [run for group in groups.values() for run in group]
+    runs = list(_every(groups))
     with figure(path, 1, 1, 1.2 + 0.35 * len(runs)) as axes:
         axis, left = axes[0, 0], np.zeros(len(runs))
         for phase in PHASES:
@@ -157,4 +161,4 @@ def diagnostics(groups: Groups, path: pathlib.Path) -> None:
         if len(groups) > 1:
             axes[0, 0].legend(fontsize=6)
         for axis in axes[-1]:
-            axis.set_xlabel(f"million {_clock(groups)}", fontsize=8)
+            axis.set_xlabel(f"million {clock(_every(groups))}", fontsize=8)
