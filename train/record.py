@@ -1,19 +1,21 @@
 """Records a policy's episodes as a set of data: `python -m train.record --run RUN --steps 1_000_000 --out SET`."""
 
 import dataclasses
+import functools
 import pathlib
 from typing import Annotated, Any
 
+import jax
 import numpy as np
 import tyro
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from envs import registry
 from envs.registry import TaskOptions
 from train.console import cli
 from train.console.commands import program
 from train.console.errors import UserError, run_program
-from train.datasets import writing
+from train.datasets import data_set, writing
 from train.datasets.data_set import DataSet
 from train.engine import config as settings
 from train.engine import jax_setup, recording, replayed
@@ -42,8 +44,8 @@ class RecordConfig:
     """Environments that step at once; 0: as many as play about one episode each, up to 4,096."""
     seed: int = 0
     """Everything random follows from this."""
-    step: int | None = None
-    """Checkpoint, by its steps; the newest sound one if not given."""
+    step: tuple[int, ...] = ()
+    """Checkpoint, by its steps; the newest sound one if not given. Of several, each plays an equal share of `steps`."""
     task: Annotated[TaskOptions, tyro.conf.arg(name="env")] = dataclasses.field(default_factory=TaskOptions)
     """Options of the task, where they are to be others than in training."""
 
@@ -76,25 +78,39 @@ def main() -> int:
 
 
 def _recorded(config: RecordConfig) -> DataSet:
-    player = load_policy(config.run, config.step)
-    if config.task != player.config.task:
-        player = dataclasses.replace(player, env=registry.make(player.config.env, config.task))
-        if player.env.observation_size != player.learner.observation_size:
+    players = [load_policy(config.run, step) for step in config.step or (None,)]
+    first = players[0]
+    env = first.env
+    if config.task != first.config.task:
+        env = registry.make(first.config.env, config.task)
+        if env.observation_size != first.learner.observation_size:
             raise UserError("with these options the task has other observations than the policy was trained on")
-    num_envs = config.num_envs or min(ENVS_MOST, max(1, config.steps // player.env.episode_length))
+    share = -(-config.steps // len(players))
+    num_envs = config.num_envs or min(ENVS_MOST, max(1, share // env.episode_length))
+    recorder = recording.Recorder(env, first.learner, num_envs, config.mode)
     key = stream(config.seed, "record")
+    found = []
     with Progress(transient=True) as progress:
-        task = progress.add_task(f"recording {num_envs:,} environments", total=1.0)
-        found = recording.whole_episodes(
-            player, config.steps, num_envs, config.mode, key, lambda done: progress.update(task, completed=done)
-        )
-    about = {player.config.clock: player.steps, "actions": "mode" if config.mode else "sampled", "seed": config.seed}
-    return _named(found, config, player.config.env, player.env.action_size, about)
+        task = progress.add_task(f"recording {num_envs:,} environments", total=float(len(players)))
+        for i, player in enumerate(players):
+            own = jax.random.fold_in(key, i) if i else key
+            tell = functools.partial(_tell, progress, task, i)
+            found.append(recorder.whole_episodes(player.learned, share, own, tell))
+    done = [player.steps for player in players]
+    about: dict[str, Any] = {first.config.clock: done if config.step[1:] else done[0], "seed": config.seed}
+    about["actions"] = "mode" if config.mode else "sampled"
+    return _named(data_set.joined(found), config, first.config.env, env.action_size, about)
+
+
+def _tell(progress: Progress, task: TaskID, before: int, share: float) -> None:
+    progress.update(task, completed=before + share)
 
 
 def _ring(config: RecordConfig) -> DataSet:
+    if config.step[1:]:
+        raise UserError(f"--ring is of one checkpoint, not of {len(config.step)}: name one with --step")
     run = settings.read(config.run)
-    found, steps = replayed.ring(config.run, config.step)
+    found, steps = replayed.ring(config.run, *config.step)
     size = registry.make(run.env, run.task).action_size
     return _named(found, config, run.env, size, {run.clock: steps, "actions": "those in the replay ring"})
 

@@ -126,6 +126,20 @@ def _only(cores: list[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def check_settings(given: Sequence[str], own: Sequence[str]) -> None:
+    """Checks what `--set` gives to the trainings: settings by NAME=VALUE, none of them the benchmark's `own`.
+
+    Raises:
+      UserError: if one is not.
+    """
+    for setting in given:
+        name, equals, value = setting.partition("=")
+        if name.replace("-", "_") in own:
+            raise UserError(f"--set {setting}: {name} is the benchmark's own, see --help")
+        if not (name and equals and value):
+            raise UserError(f"--set wants settings of train.main as NAME=VALUE, not {setting!r}")
+
+
 def train(jobs: Sequence[Job], folder: pathlib.Path, at_once: int = 1) -> None:
     """Trains every job that is not finished, `at_once` at a time, each on its own share of the CPU's cores.
 

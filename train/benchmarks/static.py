@@ -3,7 +3,10 @@
 python -m train.benchmark static
 """
 
+import contextlib
 import dataclasses
+import io
+import json
 import pathlib
 import shlex
 import statistics
@@ -15,16 +18,18 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from awr_mjx.config import AwrConfig
 from envs import registry
 from train.benchmarks import campaign, plots, results
 from train.benchmarks.campaign import Job
 from train.console import cli, files
 from train.console.commands import program
 from train.console.errors import UserError
-from train.datasets import data_set, reading, writing
+from train.datasets import reading, writing
 from train.datasets.data_set import DataSet
 from train.datasets.flat import with_finals
 from train.engine import restoring
+from train.engine.command_line import parse
 from train.engine.presets import static_preset
 
 KINDS = ("medium", "medium-replay", "medium-expert")
@@ -36,6 +41,7 @@ LEARNERS: dict[str, tuple[tuple[str, ...], str]] = {
     "AWR on 50,000 rows cut at 999": ((), "-cut"),
 }
 ROWS_KEPT, CUT_AT = 50_000, 999  # of the code behind D4RL's AWR row (D4RL-Evaluations, `awr/`)
+OWN = ("env", "data", "variant", "top", "num_steps", "num_evals", "seed", "run_dir", "resume")
 EVALUATIONS = 40  # of a demo's training, each with a checkpoint
 
 
@@ -46,17 +52,19 @@ class Static:
     env: tuple[str, ...] = ("ant", "halfcheetah", "hopper", "walker2d")
     """Tasks."""
     kinds: tuple[str, ...] = KINDS
-    """Sets: medium (the paper's demo), medium-replay, medium-expert."""
+    """Sets: medium (the paper's demo), medium-replay (every checkpoint until then), medium-expert (half of each)."""
     demos: tuple[pathlib.Path, ...] = ()
     """Runs that the sets are recorded from, one a task, with checkpoints to choose from; trained if not given."""
     medium: float = 0.5
     """The medium policy is the first with this share of the best mode return."""
     steps: int = 1_000_000
-    """Steps of each policy's recording."""
+    """Steps of each set."""
     seeds: int = 3
     """Trainings of each learner on each set."""
     num_steps: int = 0
     """Gradient steps on policies in each training; the preset's if not given."""
+    set: tuple[str, ...] = ()
+    """Other settings of the learners than the preset's: beta=1.0 policy_hidden=256,256."""
     at_once: int = 1
     """Trainings side by side, each on its own share of the cores."""
     folder: pathlib.Path = pathlib.Path("checkpoints") / "benchmark" / "static"
@@ -77,6 +85,7 @@ def main(args: list[str]) -> int:
         raise UserError("seeds and steps must be positive numbers, num_steps zero or more, and medium from 0 to 1")
     if config.demos and len(config.demos) != len(config.env):
         raise UserError(f"there are {len(config.demos)} demos for {len(config.env)} tasks: name one for each")
+    campaign.check_settings(config.set, OWN)
     for env in config.env:
         registry.find(env)
     if not config.demos:
@@ -102,18 +111,18 @@ def _demo(env: str) -> tuple[str, ...]:
 
 def _learned(config: Static, env: str, demo: pathlib.Path, kind: str) -> dict[str, Any]:
     """Final mode returns of all learners on one set, and what the set is like."""
-    sets = [_set(config, env, demo, part) for part in _parts(kind)]
-    read = data_set.joined([reading.read(str(path)) for path in sets])
-    cut = config.folder / f"{env}-{kind}-cut.npz"
+    path = _set(config, env, demo, kind)
+    read = reading.read(str(path))
+    cut = path.with_name(f"{path.stem}-cut.npz")
     if not cut.exists():
         writing.write(as_d4rl_had_it(read), str(cut))
     todo: dict[str, list[Job]] = {}
-    policy_steps = config.num_steps or _policy_steps(env)
     for name, (given, suffix) in LEARNERS.items():
-        data = [str(cut)] if suffix else [str(path) for path in sets]
-        slug = "-".join((name.lower().replace(" %", "").replace(",", "").replace(" ", "_"), env, kind))
-        common = ("--env", env, "--data", *data, *given, "--num_steps", str(_gradient_steps(env, policy_steps, given)))
-        todo[name] = [Job(f"{slug}-{seed}", (*common, "--seed", str(seed))) for seed in range(config.seeds)]
+        slug = "-".join((name.lower().replace(" %", "").replace(",", "").replace(" ", "_"), path.stem))
+        args = ["--env", env, "--data", str(cut if suffix else path), *given, "--num_evals", "1"]
+        args += [f"--{setting}" for setting in config.set]
+        args += ["--num_steps", str(_num_steps(args, config.num_steps))]
+        todo[name] = [Job(f"{slug}-{seed}", (*args, "--seed", str(seed))) for seed in range(config.seeds)]
     by_seed = [jobs[seed] for seed in range(config.seeds) for jobs in todo.values()]
     campaign.train(by_seed, config.folder, config.at_once)
     runs = {name: [campaign.trained(config.folder / job.name) for job in jobs] for name, jobs in todo.items()}
@@ -126,28 +135,26 @@ def _learned(config: Static, env: str, demo: pathlib.Path, kind: str) -> dict[st
     }
 
 
-def _policy_steps(env: str) -> int:
-    config = static_preset(env)
-    return config.num_steps * config.awr.policy_updates // (config.awr.policy_updates + config.awr.value_updates)
+def _num_steps(args: list[str], policy_steps: int) -> int:
+    """The gradient steps in all that have `policy_steps` on the policy, or, of 0, as many as AWR's preset has."""
+    with contextlib.redirect_stderr(io.StringIO()):  # its warnings come with the training
+        awr = parse(args).config.awr
+    usual = static_preset("").awr
+    wanted = policy_steps or static_preset("").num_steps * usual.policy_updates // _updates(usual)
+    return wanted * _updates(awr) // awr.policy_updates
 
 
-def _gradient_steps(env: str, policy_steps: int, given: tuple[str, ...]) -> int:
-    """As many steps in all as give each learner the same number on its policy."""
-    awr = static_preset(env).awr
-    return (
-        policy_steps if "bc" in given else policy_steps * (awr.policy_updates + awr.value_updates) // awr.policy_updates
-    )
+def _updates(awr: AwrConfig) -> int:
+    return awr.policy_updates + awr.value_updates
 
 
-def _parts(kind: str) -> tuple[str, ...]:
-    return {"medium": ("medium",), "medium-replay": ("replay",), "medium-expert": ("medium", "expert")}[kind]
+def _set(config: Static, env: str, demo: pathlib.Path, kind: str) -> pathlib.Path:
+    """The recording of a kind; made if it is not there.
 
-
-def _set(config: Static, env: str, demo: pathlib.Path, part: str) -> pathlib.Path:
-    """The recording of one policy, or the ring; made if it is not there."""
-    path = (config.folder / f"{env}-{part}.npz").absolute()
-    if path.exists():
-        return path
+    Raises:
+      UserError: if the demo has no evaluated checkpoints, or what is there was recorded otherwise.
+    """
+    path = (config.folder / f"{env.replace('/', '-')}-{kind}.npz").absolute()
     known = restoring.mode_returns(demo)
     if not known:
         raise UserError(
@@ -155,9 +162,19 @@ def _set(config: Static, env: str, demo: pathlib.Path, part: str) -> pathlib.Pat
         )
     best = max(known, key=known.__getitem__)
     medium = min(step for step, value in known.items() if value >= config.medium * known[best])
-    what = ["--ring"] if part == "replay" else ["--steps", str(config.steps)]
-    step = str(best if part == "expert" else medium)
-    args = ["-m", "train.record", "--run", str(demo), "--step", step, *what, "--out", str(path)]
+    of_kind = {
+        "medium": [medium],
+        "medium-replay": [step for step in restoring.steps(demo) if step <= medium],
+        "medium-expert": [medium, best],
+    }
+    args = ["-m", "train.record", "--run", str(demo), "--steps", str(config.steps), "--out", str(path)]
+    args += ["--step", *map(str, of_kind[kind])]
+    note = path.with_suffix(".json")
+    if path.exists():
+        if not note.is_file() or json.loads(note.read_text()).get("args") != args:
+            raise UserError(f"{path} was not recorded by this command: move it, or choose another --folder")
+        return path
+    files.write_json(note, {"args": args})
     done = subprocess.run(
         [sys.executable, "-P", *args], capture_output=True, text=True, check=False, env=campaign.surroundings()
     )
@@ -165,7 +182,7 @@ def _set(config: Static, env: str, demo: pathlib.Path, part: str) -> pathlib.Pat
         raise UserError(
             f"{shlex.join(args)} failed: {(done.stderr.strip().splitlines() or ['it printed nothing'])[-1]}"
         )
-    print(f"{env}, {part}: {done.stdout.strip().splitlines()[-1]}")
+    print(f"{env}, {kind}: {done.stdout.strip().splitlines()[-1]}")
     return path
 
 
@@ -179,10 +196,11 @@ def as_d4rl_had_it(found: DataSet) -> DataSet:
     observations, ends = found.observations[acted_on], np.zeros(len(found.rewards), bool)
     ends[np.cumsum(found.steps) - 1] = found.terminated
     last, start = [], 0
-    for end in [*np.flatnonzero(ends).tolist(), len(ends) - 1]:
+    for end in np.flatnonzero(ends).tolist():
         last += [*range(start + CUT_AT - 1, end, CUT_AT), end]
         start = end + 1
-    at = np.unique(np.array(last))
+    last += range(start + CUT_AT - 1, len(ends), CUT_AT)  # a path that is not over at the end of the set is dropped
+    at = np.array(last or [len(ends) - 1])
     steps = np.diff(at, prepend=-1)
     kept = np.cumsum(steps[::-1])[::-1] <= ROWS_KEPT
     kept[-1] = True
@@ -190,9 +208,9 @@ def as_d4rl_had_it(found: DataSet) -> DataSet:
     first = at[0] - steps[0] + 1
     following = np.append(observations[1:], found.observations[-1:], axis=0)
     return DataSet(
-        observations=with_finals(observations[first:], following[at], steps),
-        actions=found.actions[first:],
-        rewards=found.rewards[first:],
+        observations=with_finals(observations[first : at[-1] + 1], following[at], steps),
+        actions=found.actions[first : at[-1] + 1],
+        rewards=found.rewards[first : at[-1] + 1],
         steps=steps,
         terminated=ends[at],
         truncated=~ends[at],

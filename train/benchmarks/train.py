@@ -112,12 +112,7 @@ def main(args: list[str]) -> int:
     out = results.place(config.out, folder)
     if config.seeds < 1 or not 0 < config.minutes < float("inf") or config.first_seed < 0:
         raise UserError("seeds and minutes must be positive numbers, and first_seed zero or more")
-    for setting in config.set:
-        name, equals, value = setting.partition("=")
-        if name.replace("-", "_") in OWN:
-            raise UserError(f"--set {setting}: {name} is the benchmark's own, see --help")
-        if not (name and equals and value):
-            raise UserError(f"--set wants settings of train.main as NAME=VALUE, not {setting!r}")
+    campaign.check_settings(config.set, OWN)
     registry.find(config.env)  # not built: the trainings are to have the accelerator
     if config.phases:
         surroundings.refuse_lost_flags(["those of the phases"])

@@ -1,4 +1,4 @@
-"""Records what a policy does: whole episodes, by many environments at once."""
+"""Records what policies do: whole episodes, by many environments at once."""
 
 from collections.abc import Callable
 
@@ -6,77 +6,75 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from awr_mjx.learner import Learner, LearnerState
 from awr_mjx.replay import Rows
+from envs.base import Env
 from envs.vector import VectorEnv, VectorState
 from train.console.errors import UserError
 from train.datasets.data_set import DataSet
 from train.datasets.recorded import from_rows
-from train.engine.player import Player
 
 CHUNK = 16  # control steps between two draws of new starts
-
-
-def whole_episodes(
-    player: Player, steps: int, num_envs: int, mode: bool, key: jax.Array, tell: Callable[[float], None]
-) -> DataSet:
-    """The first whole episodes that together have at least `steps` steps, in the order in which they begin.
-
-    Every episode that begins is waited for, so that short ones are not more frequent than they are.
-
-    Args:
-      player: the policy and its task.
-      steps: the steps to record.
-      num_envs: environments N that step at once.
-      mode: act by the mode, not by a sample.
-      key: all randomness follows from it.
-      tell: called with the share that is done, from time to time.
-
-    Raises:
-      UserError: if the task breaks in every episode.
-    """
-    venv = VectorEnv(player.env, num_envs)
-    run = jax.jit(_chunk(player, venv, mode))
-    state = jax.jit(venv.init)(jax.random.fold_in(key, 0))
-    state = state.replace(steps=jnp.zeros_like(state.steps), whole=jnp.ones_like(state.whole))  # none is under way
-    parts: list[tuple[Rows, np.ndarray]] = []
-    broken = 0
-    while True:
-        state, rows, log_probs, quarantined = run(state, jax.random.fold_in(key, len(parts) + 1))
-        parts.append(jax.tree.map(np.asarray, (rows, log_probs)))
-        broken += int(quarantined)
-        # What is over so far can be known without putting it together; that is done when it may be enough.
-        finished = sum(int(part.valid.sum()) for part, _ in parts[: max(0, len(parts) - 1)])
-        tell(min(finished / steps, 0.99))
-        if finished >= steps:
-            found = _first(parts, state, steps)
-            if found is not None:
-                return found
-        if broken > max(steps, num_envs * player.env.episode_length):
-            raise UserError("the task breaks in nearly every step, so there is nothing to record")
-
-
 Chunk = tuple[VectorState, Rows, jax.Array, jax.Array]  # rows and log-densities [CHUNK, N], steps that broke []
 
 
-def _chunk(player: Player, venv: VectorEnv, mode: bool) -> Callable[[VectorState, jax.Array], Chunk]:
-    learner, learned = player.learner, player.learned
+class Recorder:
+    """Plays policies of one architecture in one task; compiled once for all of them."""
 
-    def run(state: VectorState, key: jax.Array) -> Chunk:
+    def __init__(self, env: Env, learner: Learner, num_envs: int, mode: bool) -> None:
+        """`num_envs` environments N step at once; actions are the `mode`, or samples."""
+        self.env, self.learner, self.num_envs, self.mode = env, learner, num_envs, mode
+        self.venv = VectorEnv(env, num_envs)
+        self._init, self._run = jax.jit(self.venv.init), jax.jit(self._chunk)
+
+    def whole_episodes(
+        self, learned: LearnerState, steps: int, key: jax.Array, tell: Callable[[float], None]
+    ) -> DataSet:
+        """The first whole episodes that together have at least `steps` steps, in the order in which they begin.
+
+        Every episode that begins is waited for, so that short ones are not more frequent than they are.
+
+        Args:
+          learned: the policy.
+          steps: the steps to record.
+          key: all randomness follows from it.
+          tell: called with the share that is done, from time to time.
+
+        Raises:
+          UserError: if the task breaks in every episode.
+        """
+        state = self._init(jax.random.fold_in(key, 0))
+        state = state.replace(steps=jnp.zeros_like(state.steps), whole=jnp.ones_like(state.whole))  # none is under way
+        parts: list[tuple[Rows, np.ndarray]] = []
+        broken = 0
+        while True:
+            state, rows, log_probs, quarantined = self._run(learned, state, jax.random.fold_in(key, len(parts) + 1))
+            parts.append(jax.tree.map(np.asarray, (rows, log_probs)))
+            broken += int(quarantined)
+            # What is over so far can be known without putting it together; that is done when it may be enough.
+            finished = sum(int(part.valid.sum()) for part, _ in parts[: max(0, len(parts) - 1)])
+            tell(min(finished / steps, 0.99))
+            if finished >= steps:
+                found = _first(parts, state, steps)
+                if found is not None:
+                    return found
+            if broken > max(steps, self.num_envs * self.env.episode_length):
+                raise UserError("the task breaks in nearly every step, so there is nothing to record")
+
+    def _chunk(self, learned: LearnerState, state: VectorState, key: jax.Array) -> Chunk:
         key_pool, key_steps = jax.random.split(key)
 
         def step(state: VectorState, key: jax.Array) -> tuple[VectorState, tuple[Rows, jax.Array, jax.Array]]:
             key_action, key_env = jax.random.split(key)
             obs = state.env.obs
-            policy = learner.policy(learned.policy, learned.normalizer, obs)
-            action = policy.mode() if mode else policy.sample(key_action)
-            state, outcome = venv.step(state, action, key_env)
+            policy = self.learner.policy(learned.policy, learned.normalizer, obs)
+            action = policy.mode() if self.mode else policy.sample(key_action)
+            state, outcome = self.venv.step(state, action, key_env)
             rows = Rows(obs, action, outcome.reward, outcome.terminated, outcome.valid)
             return state, (rows, policy.log_prob(action), outcome.quarantined.sum())
 
         state, (rows, log_probs, quarantined) = jax.lax.scan(step, state, jax.random.split(key_steps, CHUNK))
-        return venv.refresh(state, key_pool), rows, log_probs, quarantined.sum()
-
-    return run
+        return self.venv.refresh(state, key_pool), rows, log_probs, quarantined.sum()
 
 
 def _first(parts: list[tuple[Rows, np.ndarray]], state: VectorState, steps: int) -> DataSet | None:

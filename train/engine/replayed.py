@@ -15,7 +15,7 @@ from train.engine import jax_setup, restoring, run_folder
 from train.engine.loop import Loop
 
 
-def ring(run: pathlib.Path, step: int | None) -> tuple[DataSet, int]:
+def ring(run: pathlib.Path, step: int | None = None) -> tuple[DataSet, int]:
     """What the ring of a checkpoint of `run`, the newest or `step`, holds, oldest first, and the steps of that one.
 
     Raises:

@@ -2,6 +2,7 @@
 
 import math
 import pathlib
+import re
 import time
 from typing import Any
 
@@ -23,6 +24,8 @@ from train.engine.static_loop import StaticLoop
 from train.engine.streams import stream
 
 TINY = 1e-9  # shares of a run are rounded
+# How the text of a device's error begins. It comes as a plain ValueError where the program ran within the call to it.
+DEVICE_SAYS = re.compile(r"[A-Z_]+: ")
 
 
 class Clock:
@@ -94,7 +97,9 @@ class Training:
         """
         try:
             return self._train(state)
-        except jax.errors.JaxRuntimeError as error:  # a task's host callback that raises, or the device itself
+        except (jax.errors.JaxRuntimeError, ValueError) as error:  # a task's host callback that raises, or the device
+            if not isinstance(error, jax.errors.JaxRuntimeError) and not DEVICE_SAYS.match(str(error)):
+                raise
             self.saves.wait()
             first, *more = str(error).strip().splitlines() or ["the device says no more"]
             why = ": ".join([first.strip().rstrip(":"), *(line.strip() for line in more[-1:])])

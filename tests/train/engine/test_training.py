@@ -23,6 +23,7 @@ from tests.tasks import Broken, Chain
 from tests.trained import ended, wait_for
 from train import main
 from train.engine import restoring
+from train.engine.evaluation import Evaluator
 from train.engine.loop import Loop, TrainState
 
 SMALL = [*runs.SMALL, "--devices", "1"]
@@ -139,6 +140,22 @@ def test_a_task_that_raises_on_the_host_breaks_off_with_one_line(
     failed(ended(main, *args), "training broke off", "is gone", f"--resume {run}")
     assert calls
     assert len(restoring.steps(run)) > 1
+
+
+def test_a_callback_that_raises_within_the_call_breaks_off_with_one_line(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small program may be run by the call to it, which then raises another kind of error."""
+
+    def fail(x: Any) -> Any:
+        raise ValueError("the simulator\nis gone")
+
+    def unless(*args: Any) -> Any:
+        return jax.jit(lambda x: jax.pure_callback(fail, jax.ShapeDtypeStruct((3,), np.float32), x))(np.ones(3))
+
+    monkeypatch.setattr(Evaluator, "unless", unless)
+    run = tmp_path / "run"
+    failed(ended(main, *SMALL, "--num_evals", 4, "--run_dir", run), "training broke off", "is gone", f"--resume {run}")
 
 
 def test_a_full_disk_never_stops_training(tmp_path: pathlib.Path) -> None:
