@@ -1,8 +1,8 @@
 """One HTML file that tells what runs did: `python -m train.report RUN [RUN ...]`.
 
 Learning curves (runs that differ in their seed alone are one band), where the time went, diagnostics of the weighted
-regression, how the settings differ, and a video of the best run. The file needs nothing but a browser; the figures lie
-beside it as PNGs too.
+regression, how the settings differ, a video of the best run, and what logged data are like that were learned from. The
+file needs nothing but a browser; the figures lie beside it as PNGs too.
 """
 
 import base64
@@ -23,9 +23,10 @@ from train.console import cli
 from train.console.commands import program
 from train.console.errors import UserError, run_program, warn
 from train.console.files import check_writable, replacing
+from train.datasets.data_set import joined
 from train.engine import config as settings
 from train.engine import metrics_log
-from train.pictures import figures, film, painters
+from train.pictures import data_figure, figures, film, painters
 from train.pictures.figures import Run
 
 SHOWN = 3  # settings in the name of a group of runs
@@ -212,6 +213,25 @@ def picture(path: pathlib.Path, words: str) -> str:
     return f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"><figcaption>{alt}</figcaption></figure>'
 
 
+def draw_data(folders: tuple[pathlib.Path, ...], out: pathlib.Path) -> dict[pathlib.Path, str]:
+    """Draws each choice of logged data that runs learned from, once; the PNGs, and what is said below them.
+
+    What cannot be read any more is left out with a warning.
+    """
+    drawn: dict[pathlib.Path, str] = {}
+    for logged in dict.fromkeys(settings.read(folder).logged for folder in folders):
+        if not logged:
+            continue
+        path = out.with_name(f"{out.stem}-data{len(drawn) + 1 if drawn else ''}.png")
+        try:
+            data_figure.histograms(joined(logged.read()), path)
+        except UserError as error:
+            warn([f"no picture of {' and '.join(logged.data)}: {error}"])
+            continue
+        drawn[path] = f"What was learned from: {' and '.join(logged.data)}."
+    return drawn
+
+
 def write(
     config: ReportConfig, folders: tuple[pathlib.Path, ...], runs: list[Run], out: pathlib.Path
 ) -> list[pathlib.Path]:
@@ -233,6 +253,8 @@ def write(
     best = best_run(runs, folders)
     video = movie_of(best, runs[folders.index(best)].name, config.seconds) if config.video else ""
     body = [f"<h1>{task}</h1>", summary(runs), pictures[0], video, pictures[1], pictures[2]]
+    data = draw_data(folders, out)
+    body += [picture(path, words) for path, words in data.items()]
     body += ["<h2>Settings</h2>", differences(runs)]
     head = f'<meta charset="utf-8"><title>awr_mjx: {task}</title><style>{STYLE}</style>'
     with replacing(out) as part:
@@ -240,7 +262,7 @@ def write(
             f"<!doctype html><html lang=en><head>{head}</head><body>\n" + "\n".join(body) + "\n</body></html>",
             encoding="utf-8",
         )
-    return paths
+    return [*paths, *data]
 
 
 def main() -> int:

@@ -3,20 +3,22 @@
 import dataclasses
 import json
 import pathlib
+import subprocess
+import time
 
 import jax
 import numpy as np
 import pytest
 
 from envs import registry
-from tests.runs import Done, copied, here, refused
+from tests.runs import Done, copied, here, refused, training
 from tests.tasks import leaves_of
 from tests.train.datasets.made import episodes
 from train import data, evaluate, export, report
-from train.datasets import writing
+from train.datasets import reading, writing
 from train.datasets.data_set import DataSet
 from train.engine import config as settings
-from train.engine import metrics_log, restoring, static_data
+from train.engine import memory, metrics_log, restoring, static_data
 from train.engine.player import load_policy
 from train.main import main
 
@@ -118,6 +120,63 @@ def test_other_programs_know_such_a_run(folder: pathlib.Path, tmp_path: pathlib.
     done = here(report.main, run, "--out", tmp_path / "report.html", "--video", "false")
     assert done.returncode == 0, done.stderr
     assert "gradient steps/s" in (tmp_path / "report.html").read_text()
+
+
+def test_a_report_shows_what_was_learned_from(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    runs = [copied(folder / "run", tmp_path / name) for name in ("one", "other", "gone")]
+    for run, sets in ((runs[1], "other.npz"), (runs[2], "gone.npz")):
+        text = (run / "config.json").read_text()
+        (run / "config.json").write_text(text.replace(f"{folder}/set.npz", f"{tmp_path}/{sets}"))
+    writing.write(choices(seed=1), f"{tmp_path}/other.npz")
+    done = here(report.main, *runs, runs[0], "--out", tmp_path / "page.html", "--video", "false")
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1 and f"no picture of {tmp_path}/gone.npz" in lines[0] and "no file" in lines[0]
+    page = (tmp_path / "page.html").read_text()
+    assert f"What was learned from: {folder}/set.npz." in page
+    assert f"What was learned from: {tmp_path}/other.npz." in page
+    drawn = sorted(path.name for path in tmp_path.glob("page-data*.png"))
+    assert drawn == ["page-data.png", "page-data2.png"] and all(f"{tmp_path}/{name}" in done.stdout for name in drawn)
+    assert (tmp_path / drawn[0]).read_bytes() != (tmp_path / drawn[1]).read_bytes()
+
+
+def test_kill_9_loses_nothing_before_the_last_save(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Killed twice, between saves and in them; in the end all is as in a run that was never killed."""
+    run, newest = tmp_path / "run", -1
+    given: list[object] = ["--data", folder / "set.npz", "--env", "cartpole", *SMALL, "--policy_lr_steps", 24]
+    given += ["--checkpoint_seconds", 0.05, "--num_steps", 10**6, "--run_dir", run]
+    for wait in (0.0, 0.3):
+        end = time.monotonic() + 120
+        with training(*given, stdout=subprocess.DEVNULL) as process:
+            while max(restoring.steps(run), default=-1) <= newest and process.poll() is None:
+                assert time.monotonic() < end, "waited in vain"
+                time.sleep(0.01)
+            time.sleep(wait)
+            assert process.poll() is None
+            process.kill()
+            assert process.communicate()[1] == ""
+        newest = restoring.steps(run)[-1]
+        given = ["--resume", run]
+    iterations = newest // ITERATION + 2
+    assert train(folder, iterations, "--resume", run).returncode == 0
+    assert train(folder, iterations, "--policy_lr_steps", 24, "--run_dir", tmp_path / "whole").returncode == 0
+    whole, parts = leaves(tmp_path / "whole"), leaves(run)
+    assert whole.keys() == parts.keys()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(value, parts[name], err_msg=name)
+
+
+def test_data_that_do_not_fit_are_refused_before_anything_starts(
+    folder: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_disk, run = (folder / "set.npz").stat().st_size, tmp_path / "run"
+    monkeypatch.setattr(memory, "host_memory", lambda: on_disk - 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "read", lambda *_: pytest.fail("read before it looked"))
+        refused(train(folder, 1, "--run_dir", run), "on the disk, and", "of memory are free", "--take N")
+    monkeypatch.setattr(memory, "host_memory", lambda: on_disk)
+    refused(train(folder, 1, "--run_dir", run), "this run needs", "take less of the data with --take, or --top")
+    assert not run.exists()
 
 
 def test_data_without_a_task(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:

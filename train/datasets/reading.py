@@ -30,12 +30,19 @@ def read(source: str, limit: int | None = None) -> DataSet:
     """
     if limit is not None and limit < 0:
         raise UserError(f"limit must be a time limit in steps, or 0 if there was none, not {limit}")
+    try:
+        return checked(_found(source, limit), source)
+    except MemoryError as error:
+        raise UserError(f"{source} does not fit in the memory that is free: {error}") from error
+
+
+def _found(source: str, limit: int | None) -> DataSet:
     path = pathlib.Path(source)
     if path.is_dir():
         folder = minari_format.folder_of(path)
         if folder is None:
             raise UserError(f"{path} is a folder without a Minari set: give {KNOWN}")
-        return checked(minari_format.read(folder), source)
+        return minari_format.read(folder)
     if not path.exists():
         folder = minari_format.folder_of(minari_format.root() / source)
         if folder is None:
@@ -43,12 +50,12 @@ def read(source: str, limit: int | None = None) -> DataSet:
                 f"there is no file {source}, and no Minari set of that id in {minari_format.root()} (fetch one with "
                 f"`minari download {source}`, or set {minari_format.ROOT})"
             )
-        return checked(minari_format.read(folder), source)
+        return minari_format.read(folder)
     if not path.is_file():
         raise UserError(f"{path} is no file: give {KNOWN}")
     if path.name == "main_data.hdf5" and (path.parent / "metadata.json").is_file():
-        return checked(minari_format.read(path.parent), source)
-    return checked(_file(path, limit), source)
+        return minari_format.read(path.parent)
+    return _file(path, limit)
 
 
 def _file(path: pathlib.Path, limit: int | None) -> DataSet:

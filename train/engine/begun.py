@@ -13,6 +13,7 @@ from train.datasets import packing
 from train.datasets.choice import Logged
 from train.datasets.data_set import DataSet, joined
 from train.engine import config as settings
+from train.engine import memory
 from train.engine.config import TrainConfig
 from train.engine.loop import Loop, TrainState
 from train.engine.player import load_policy
@@ -56,6 +57,8 @@ def read(env: Env, config: TrainConfig) -> Begun:
     if is_run(source):
         player = load_policy(pathlib.Path(source))
         logged, learned = player.config.logged, player.learned
+    if logged:
+        memory.refuse_large(logged.data)
     sets = logged.read() if logged else []
     refuse_others(sets, logged, config.env, env)
     return Begun(sets, learned)

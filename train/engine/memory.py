@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax
 import psutil
 
 from train.console.errors import UserError
+from train.datasets import reading
 from train.engine import container
 from train.engine.loop import TrainState
 
@@ -91,6 +93,20 @@ class MemoryPlan:
 
 
 STATIC = "take less of the data with --take, or --top"
+
+
+def refuse_large(sources: Sequence[str]) -> None:
+    """Raises UserError if logged data, named by files or folders, cannot be read because of their size."""
+    sizes = [_on_disk(pathlib.Path(reading.whole_path(source))) for source in sources]
+    if sum(sizes) > host_memory():
+        raise UserError(
+            f"{' and '.join(sources)}: {human(sum(sizes))} on the disk, and {human(host_memory())} of memory are free: "
+            "write less of it to another file where there is more memory (awr-mjx data convert SET --take N --out LESS)"
+        )
+
+
+def _on_disk(path: pathlib.Path) -> int:
+    return sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
 
 
 def plan(state: TrainState, checkpoint_ring: bool, devices: Sequence[jax.Device], static: bool = False) -> MemoryPlan:

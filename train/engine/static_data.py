@@ -8,6 +8,7 @@ from envs.base import Env
 from train.datasets import packing
 from train.datasets.choice import Logged, refuse_other_sizes, split
 from train.datasets.data_set import DataSet, joined
+from train.engine import memory
 from train.engine.config import TrainConfig
 from train.engine.static_loop import StaticLoop
 
@@ -22,6 +23,7 @@ def loop(env: Env | None, config: TrainConfig) -> tuple[StaticLoop, dict[str, An
     Raises:
       UserError: if a set cannot be read, or is not of this task.
     """
+    memory.refuse_large(config.logged.data)
     sets = config.logged.read()
     if env is None:
         first, *_ = sets
