@@ -113,13 +113,15 @@ def oldest_last(ring: Ring, age: Int[Array, ""]) -> Int[Array, ""]:
 
 
 def draw_shared(ring: Ring, key: Key[Array, ""], share: Float[Array, ""] | float, *shape: int) -> Places:
-    """Places [*shape] like those of `draw`, a `share` [] of them from the rows that the ring keeps."""
-    key_share, key_kept, key_env, key_new = jax.random.split(key, 4)
+    """Places [*shape] like those of `draw`, a `share` [] of them from the valid rows that the ring keeps.
+
+    (Where episodes are long and environments many, most of what is kept may be empty.)
+    """
+    key_share, key_kept, key_new = jax.random.split(key, 3)
     kept = jax.random.uniform(key_share, shape) < share
     new = draw(ring, key_new, *shape)
-    time = jnp.where(kept, jax.random.randint(key_kept, shape, 0, ring.kept), ring.kept + new.time)
-    env = jnp.where(kept, jax.random.randint(key_env, shape, 0, ring.rows.reward.shape[1]), new.env)
-    return Places(time, env)
+    old = draw_valid(ring.replace(rows=jax.tree.map(lambda x: x[: ring.kept], ring.rows)), key_kept, *shape)  # type: ignore[attr-defined]
+    return Places(jnp.where(kept, old.time, ring.kept + new.time), jnp.where(kept, old.env, new.env))
 
 
 def draw(ring: Ring, key: Key[Array, ""], *shape: int) -> Places:

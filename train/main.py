@@ -82,6 +82,7 @@ def main() -> int:
         done, state = 0, None
         if run and restoring.steps(run):
             done, state, warnings = restoring.restore(run, template)
+            state = begun.refilled(loop, state, config, run)
             errors.warn([*warnings, *run_folder.not_as_before(run, done, words)])
             run_folder.refuse_done(run, config, done)
         run = run or stack.enter_context(run_folder.made(command.run_dir, config, data))
@@ -99,11 +100,11 @@ def main() -> int:
             screen.say(_from(done if state else None, log.again, words))
         screen.say(f"memory: {plan}")
         screen.say("compiling: up to a minute the first time, seconds after that")
-        begun = time.monotonic()
+        compiling = time.monotonic()
         epoch, workspace = loop.compile()
         workspace = plan.in_all(workspace)
         plan.refuse(workspace)
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - compiling
         screen.say(f"compiled in {seconds:.1f} s; an iteration works in {memory.human(workspace)} more")
         if command.resume:
             run_folder.note_resume(run, config, done)

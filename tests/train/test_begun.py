@@ -109,6 +109,23 @@ def test_a_run_that_was_killed_before_it_saved_has_its_data(
         np.testing.assert_array_equal(value, parts[name], err_msg=name)
 
 
+def test_data_that_a_checkpoint_has_not_are_read_again(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """With `--checkpoint_ring false` what was collected is lost, and what it began with is not."""
+    writing.write(choices(), f"{tmp_path}/set.npz")
+    run = tmp_path / "run"
+    assert begun(tmp_path / "set.npz", run, 1, "--checkpoint_ring", "false").returncode == 0
+    more = ["--resume", run, "--num_steps", 2 * ITERATION, "--checkpoint_ring", "true"]
+    writing.write(choices(seed=1), f"{tmp_path}/set.npz")
+    refused(here(main, *more), "not those that", "checksum")
+    (tmp_path / "set.npz").unlink()
+    refused(here(main, *more), "no file")
+    writing.write(choices(), f"{tmp_path}/set.npz")
+    done = here(main, *more)
+    assert done.returncode == 0, done.stderr
+    ring, whole = state_of(run).ring, state_of(folder / "of_set").ring
+    jax.tree.map(lambda x, y: np.testing.assert_array_equal(x[: ring.kept], y[: ring.kept]), ring.rows, whole.rows)
+
+
 def test_its_ring_as_a_set_is_what_it_collected(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     done = here(record.main, "--run", folder / "of_set", "--ring", "--out", tmp_path / "ring.npz")
     assert done.returncode == 0, done.stderr
@@ -144,10 +161,17 @@ def value(obs: jax.Array) -> jax.Array:
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_minibatches_have_their_share_of_it(share: float) -> None:
+    """Of it, the rows that hold a step: where environments are many, the lanes of a set are mostly empty."""
     ring = dataclasses.replace(replay.init(6, 4, 3, 2, False, 10), filled=jnp.int32(2))
+    holds = jnp.zeros((16, 4), bool).at[:10:3].set(True).at[3, 1].set(False).at[10:].set(True)
+    ring = dataclasses.replace(ring, rows=dataclasses.replace(ring.rows, valid=holds))
     places = replay.draw_shared(ring, jax.random.key(0), share, 100, 100)
     kept = places.time < 10
     assert abs(float(kept.mean()) - share) < 0.02
+    assert bool(holds[places.time, places.env].all())
+    if share:
+        drawn = np.bincount((places.time * 4 + places.env)[kept], minlength=40)
+        assert drawn[drawn > 0].size == 15 and np.ptp(drawn[drawn > 0]) < 6 * np.sqrt(drawn.max())
     assert int(places.time.max(where=~kept, initial=0)) <= 11  # of six rows after these, two are filled
     assert set(np.unique(places.env).tolist()) == {0, 1, 2, 3}
 

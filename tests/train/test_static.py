@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import signal
 import subprocess
 import time
 
@@ -164,6 +165,28 @@ def test_kill_9_loses_nothing_before_the_last_save(folder: pathlib.Path, tmp_pat
     assert whole.keys() == parts.keys()
     for name, value in whole.items():
         np.testing.assert_array_equal(value, parts[name], err_msg=name)
+
+
+def test_a_folder_that_was_moved_is_made_anew_with_what_it_says_of_its_data(
+    folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    run = tmp_path / "run"
+    given = ["--data", folder / "set.npz", "--env", "cartpole", *SMALL, "--checkpoint_seconds", 0.05]
+    with training(*given, "--num_steps", 10**6, "--run_dir", run) as process:
+        for _ in range(2):
+            end = time.monotonic() + 120
+            while max(restoring.steps(run), default=0) == 0 and process.poll() is None:
+                assert time.monotonic() < end, "waited in vain"
+                time.sleep(0.01)
+            if not (tmp_path / "moved").exists():
+                run.rename(tmp_path / "moved")
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and "it is made anew" in said
+    now, before = (json.loads((place / "config.json").read_text()) for place in (run, tmp_path / "moved"))
+    assert now == before
+    at = restoring.steps(run)[-1] + ITERATION
+    assert here(main, "--resume", run, "--num_steps", at).returncode == 0
 
 
 def test_data_that_do_not_fit_are_refused_before_anything_starts(

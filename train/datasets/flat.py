@@ -7,12 +7,22 @@ from typing import Any
 import numpy as np
 
 from train.console.errors import UserError
+from train.datasets.arrays import (
+    as_actions,
+    as_column,
+    as_flags,
+    as_float32,
+    as_numbers,
+    as_observations,
+    refuse_other_rows,
+)
 from train.datasets.data_set import DataSet, listed
 
 # Of our own npz, beside D4RL's names: what D4RL's cannot say.
 OWN = ("episode_steps", "final_observations", "log_probs", "action_bounds", "about")
 IMITATION = ("obs", "acts", "rews", "terminal", "indices")
 REQUIRED = ("observations", "actions", "rewards", "terminals")
+UNUSED = "limit is not used: what a time limit ended is told by the set itself"
 LIMIT_HINT = "give --limit N, the time limit in steps with which they were recorded (0: there was none)"
 
 
@@ -34,19 +44,21 @@ def from_fields(fields: Mapping[str, Any], source: object, limit: int | None) ->
     if missing:
         raise UserError(f"{source} has no {' and no '.join(missing)}; it has {', '.join(sorted(fields)) or 'nothing'}")
     notes: list[str] = []
-    observations = _observations(fields["observations"], source, "observations", notes)
-    rewards = _column(fields["rewards"], source, "rewards").astype(np.float32)
-    hint = fields["discrete_action"] if "discrete_action" in fields else None
-    actions = _actions(fields["actions"], source, None if hint is None else bool(np.asarray(hint).reshape(-1)[0]))
+    observations = as_observations(fields["observations"], source, "observations", notes)
+    rewards = as_float32(as_column(fields["rewards"], source, "rewards"), "rewards", notes)
+    hint = np.asarray(fields["discrete_action"]).reshape(-1) if "discrete_action" in fields else np.array([])
+    actions = as_actions(
+        as_numbers(fields["actions"], source, "actions"), source, bool(hint[0]) if len(hint) else None, notes
+    )
     for name, array in (("actions", actions), ("rewards", rewards)):
-        _same_rows(array, observations, name, source)
+        refuse_other_rows(array, observations, name, source)
     if not len(rewards):
         raise UserError(f"{source} has no whole episode: it is empty")
     if all(name in fields for name in ("episode_steps", "final_observations")):
-        return _own(fields, source, observations, actions, rewards)
+        return _own(fields, source, limit, observations, actions, rewards, notes)
     after = None
     if "next_observations" in fields:
-        after = _observations(fields["next_observations"], source, "next_observations", notes)
+        after = as_observations(fields["next_observations"], source, "next_observations", notes)
         if after.shape != observations.shape:
             raise UserError(
                 f"{source} has next_observations of shape {after.shape}, and observations {observations.shape}"
@@ -64,16 +76,18 @@ def _ends(
     notes: list[str],
 ) -> tuple[np.ndarray, np.ndarray]:
     """bool [R] twice: where the task ended an episode, and where a time limit did."""
-    terminal = _flags(fields["terminals"], source, "terminals", observations)
+    terminal = as_flags(fields["terminals"], source, "terminals", observations)
+    if limit is not None and any(name in fields for name in ("masks", "episode_terminals", "timeouts")):
+        notes.append(UNUSED)
     if "masks" in fields:  # OGBench: `terminals` are the ends of trajectories, `masks` 0 where the task ended
-        done = ~_flags(fields["masks"], source, "masks", observations)
+        done = ~as_flags(fields["masks"], source, "masks", observations)
         return done, terminal & ~done
     if "episode_terminals" in fields:  # d3rlpy 1.x also sets `terminals` a row before the end
-        ends = _flags(fields["episode_terminals"], source, "episode_terminals", observations)
+        ends = as_flags(fields["episode_terminals"], source, "episode_terminals", observations)
         return terminal & ends, ends & ~terminal
     timeout = np.zeros_like(terminal)
     if "timeouts" in fields:
-        timeout = _flags(fields["timeouts"], source, "timeouts", observations)
+        timeout = as_flags(fields["timeouts"], source, "timeouts", observations)
     elif after is None:
         if limit is None:
             raise UserError(
@@ -164,21 +178,39 @@ def with_finals(observations: np.ndarray, final: np.ndarray, steps: np.ndarray) 
 
 
 def _own(
-    fields: Mapping[str, Any], source: object, observations: np.ndarray, actions: np.ndarray, rewards: np.ndarray
+    fields: Mapping[str, Any],
+    source: object,
+    limit: int | None,
+    observations: np.ndarray,
+    actions: np.ndarray,
+    rewards: np.ndarray,
+    notes: list[str],
 ) -> DataSet:
     """Our own npz, which says everything."""
-    steps = _column(fields["episode_steps"], source, "episode_steps").astype(np.int64)
-    final = _observations(fields["final_observations"], source, "final_observations", [])
+    if limit is not None:
+        notes.append(UNUSED)
+    steps = as_column(fields["episode_steps"], source, "episode_steps").astype(np.int64)
+    final = as_observations(fields["final_observations"], source, "final_observations", [])
     if steps.sum() != len(rewards) or (steps < 1).any() or final.shape != (len(steps), observations.shape[1]):
         raise UserError(f"{source} is spoilt: its episode_steps and final_observations do not fit its rows")
     last = np.cumsum(steps) - 1
     terminal, timeout = (
-        _flags(fields[n], source, n, observations) if n in fields else np.zeros(len(rewards), bool)
+        as_flags(fields[n], source, n, observations) if n in fields else np.zeros(len(rewards), bool)
         for n in ("terminals", "timeouts")
     )
-    log_probs = _column(fields["log_probs"], source, "log_probs").astype(np.float32) if "log_probs" in fields else None
+    within = np.ones(len(rewards), bool)
+    within[last] = False
+    if ((terminal | timeout) & within).any():
+        raise UserError(f"{source} is spoilt: it has terminals or timeouts within its episodes")
+    bounds = np.asarray(fields["action_bounds"], np.float32) if "action_bounds" in fields else None
+    size = 1 if actions.ndim == 1 else actions.shape[1]
+    if bounds is not None and (bounds.shape != (2, size) or np.isnan(bounds).any()):
+        raise UserError(f"{source} has action_bounds of shape {bounds.shape}: two rows of {size} numbers are wanted")
+    log_probs = (
+        as_column(fields["log_probs"], source, "log_probs").astype(np.float32) if "log_probs" in fields else None
+    )
     if log_probs is not None:
-        _same_rows(log_probs, observations, "log_probs", source)
+        refuse_other_rows(log_probs, observations, "log_probs", source)
     return DataSet(
         observations=with_finals(observations, final, steps),
         actions=actions,
@@ -187,8 +219,9 @@ def _own(
         terminated=terminal[last],
         truncated=timeout[last],
         log_probs=log_probs,
-        action_bounds=np.asarray(fields["action_bounds"], np.float32) if "action_bounds" in fields else None,
+        action_bounds=bounds,
         about=_about(fields["about"]) if "about" in fields else {},
+        notes=tuple(notes),
     )
 
 
@@ -201,10 +234,10 @@ def _about(value: Any) -> dict[str, Any]:
 def _imitation(fields: Mapping[str, Any], source: object, limit: int | None) -> DataSet:
     """`imitation`'s trajectories, whose `terminal` says that an episode is complete, at a time limit too."""
     notes: list[str] = []
-    observations = _observations(fields["obs"], source, "obs", notes)
-    actions = _actions(fields["acts"], source, None)
-    rewards = _column(fields["rews"], source, "rews").astype(np.float32)
-    cuts = _column(fields["indices"], source, "indices").astype(np.int64)
+    observations = as_observations(fields["obs"], source, "obs", notes)
+    actions = as_actions(as_numbers(fields["acts"], source, "acts"), source, None, notes)
+    rewards = as_float32(as_column(fields["rews"], source, "rews"), "rews", notes)
+    cuts = as_column(fields["indices"], source, "indices").astype(np.int64)
     bounds = np.concatenate([[0], cuts, [len(rewards)]])
     steps = np.diff(bounds)
     complete = np.asarray(fields["terminal"]).astype(bool).reshape(-1)
@@ -217,74 +250,3 @@ def _imitation(fields: Mapping[str, Any], source: object, limit: int | None) -> 
     if not whole.all():
         raise UserError(f"{source} has episodes without a step: {listed(np.flatnonzero(~whole), 'episode')}")
     return DataSet(observations, actions, rewards, steps, complete & ~at_limit, complete & at_limit, notes=tuple(notes))
-
-
-def _observations(array: Any, source: object, name: str, notes: list[str]) -> np.ndarray:
-    found = _numbers(array, source, name)
-    if found.ndim == 1:
-        found = found[:, None]
-    if found.ndim != 2:
-        raise UserError(f"{source} has {name} of shape {found.shape}: rows of numbers are wanted, [rows, numbers]")
-    return as_float32(found, name, notes)
-
-
-def as_float32(array: np.ndarray, name: str, notes: list[str]) -> np.ndarray:
-    """The array in float32, with a note where that rounds."""
-    if array.dtype == np.float64:
-        notes.append(f"{name} are float64, and are rounded to float32")
-    return np.ascontiguousarray(array, np.float32)
-
-
-def _actions(array: Any, source: object, discrete: bool | None) -> np.ndarray:
-    return as_actions(_numbers(array, source, "actions"), source, discrete)
-
-
-def as_actions(found: np.ndarray, source: object, discrete: bool | None) -> np.ndarray:
-    """Actions as float32 [R, A] or int32 [R]; integers are choices unless `discrete` says otherwise.
-
-    Raises:
-      UserError: for another shape, or choices that are no numbers from 0.
-    """
-    if found.ndim == 2 and found.shape[1] == 1 and (discrete or np.issubdtype(found.dtype, np.integer)):
-        found = found[:, 0]
-    if discrete is None:
-        discrete = found.ndim == 1 and np.issubdtype(found.dtype, np.integer)
-    if discrete:
-        if found.ndim != 1 or (found != np.floor(found)).any() or (found < 0).any():
-            raise UserError(f"{source} has actions that are no choices 0, 1, 2, ...")
-        return found.astype(np.int32)
-    if found.ndim == 1:
-        found = found[:, None]
-    if found.ndim != 2:
-        raise UserError(f"{source} has actions of shape {found.shape}: rows of numbers are wanted, or whole numbers")
-    return np.ascontiguousarray(found, np.float32)
-
-
-def _numbers(array: Any, source: object, name: str) -> np.ndarray:
-    found = np.asarray(array)
-    if found.dtype == bool:
-        found = found.astype(np.int64)
-    if not np.issubdtype(found.dtype, np.number) or np.iscomplexobj(found) or found.ndim == 0:
-        shape = f"type {found.dtype} and shape {found.shape}"
-        raise UserError(f"{source} has {name} of {shape}: rows of numbers are wanted")
-    return found
-
-
-def _column(array: Any, source: object, name: str) -> np.ndarray:
-    found = _numbers(array, source, name)
-    if found.size != found.shape[0]:
-        raise UserError(f"{source} has {name} of shape {found.shape}: one number a row is wanted")
-    return found.reshape(-1)
-
-
-def _flags(array: Any, source: object, name: str, rows: np.ndarray) -> np.ndarray:
-    found = _column(array, source, name)
-    _same_rows(found, rows, name, source)
-    if not np.isin(found, (0, 1)).all():
-        raise UserError(f"{source} has {name} that are neither 0 nor 1")
-    return found.astype(bool)
-
-
-def _same_rows(array: np.ndarray, rows: np.ndarray, name: str, source: object) -> None:
-    if len(array) != len(rows):
-        raise UserError(f"{source} has {len(array):,} rows of {name} and {len(rows):,} of observations")

@@ -13,8 +13,8 @@ import numpy as np
 
 from envs.packages import install
 from train.console.errors import UserError
+from train.datasets.arrays import as_actions, as_float32
 from train.datasets.data_set import DataSet
-from train.datasets.flat import as_actions, as_float32
 
 ROOT = "MINARI_DATASETS_PATH"
 LONGEST = 32_767  # rows of an episode that Minari's Arrow and Parquet keep in order
@@ -95,8 +95,6 @@ def _joined(episodes: list[Episode], meta: dict[str, Any], space: dict[str, Any]
     discrete = space["type"] == "Discrete"
     first = int(space.get("start", 0)) if discrete else 0
     bounds: list[Any] = [[0], [int(space["n"]) - 1]] if discrete else [space.get("low"), space.get("high")]
-    if rewards.dtype == np.float64:
-        notes.append("rewards are float64, and are rounded to float32")
     said = ("dataset_id", "ref_min_score", "ref_max_score", "description")
     about: dict[str, Any] = {name: meta[name] for name in said if name in meta}
     with contextlib.suppress(ValueError, TypeError, KeyError):  # what `write` has put there
@@ -106,8 +104,8 @@ def _joined(episodes: list[Episode], meta: dict[str, Any], space: dict[str, Any]
         about["env"] = json.loads(meta["env_spec"]).get("id")
     return DataSet(
         observations=as_float32(observations, "observations", notes),
-        actions=as_actions(actions - first if first else actions, folder, discrete),
-        rewards=rewards.reshape(-1).astype(np.float32),
+        actions=as_actions(actions - first if first else actions, folder, discrete, notes),
+        rewards=as_float32(rewards.reshape(-1), "rewards", notes),
         steps=steps,
         terminated=terminated,
         truncated=truncated,

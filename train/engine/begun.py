@@ -13,12 +13,12 @@ from train.datasets import packing
 from train.datasets.choice import Logged
 from train.datasets.data_set import DataSet, joined
 from train.engine import config as settings
-from train.engine import memory
+from train.engine import memory, run_folder
 from train.engine.config import TrainConfig
 from train.engine.loop import Loop, TrainState
 from train.engine.player import load_policy
 from train.engine.static_data import refuse_others
-from train.engine.static_loop import statistics
+from train.engine.static_loop import StaticLoop, statistics
 
 # Settings of the networks, without which a run's would not be the same functions; steps and minibatches are the task's.
 NETWORKS = "policy_hidden value_hidden value_layer_norm activation value_units obs_clip std std_min learn_std".split()
@@ -67,6 +67,20 @@ def read(env: Env, config: TrainConfig) -> Begun:
 def rows_of(begun: Begun, num_envs: int) -> Any:
     """The rows [K, N] that the ring keeps, as NumPy arrays; None if there are no data."""
     return packing.packed(begun.sets, lanes=num_envs).rows if begun.sets else None
+
+
+def refilled(loop: Loop | StaticLoop, state: TrainState, config: TrainConfig, run: pathlib.Path) -> TrainState:
+    """The `state` that `run` goes on from, with its data where it was saved without them (`--checkpoint_ring false`).
+
+    Raises:
+      UserError: if these are not there any more, or are others.
+    """
+    if not isinstance(loop, Loop) or not loop.kept or state.ring.rows.valid[: loop.kept].any():
+        return state
+    found = read(loop.env, config)
+    rows = rows_of(found, config.num_envs)
+    run_folder.refuse_other_data(run, about(found, rows))
+    return loop.keeping(state, rows)
 
 
 def about(begun: Begun, rows: Any) -> dict[str, Any] | None:

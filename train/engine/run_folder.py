@@ -135,11 +135,14 @@ def refuse_other_data(run: pathlib.Path, data: dict[str, Any] | None) -> None:
         )
 
 
-def remake(run: pathlib.Path, config: TrainConfig) -> str | None:
-    """Makes the folder of a run under way once more, after somebody has moved or removed it; returns what is wrong."""
+def remake(run: pathlib.Path, said: dict[str, Any]) -> str | None:
+    """Makes the folder of a run under way once more, after somebody has moved or removed it; returns what is wrong.
+
+    `said` is what its `config.json` said.
+    """
     try:
         run.mkdir(parents=True, exist_ok=True)
-        _write(run, config, _about())
+        files.write_json(run / "config.json", said)
     except (OSError, UserError) as error:
         return f"it cannot be made anew ({error})"
     return None

@@ -1,5 +1,6 @@
 """The host's side of a run: it starts epochs, and logs, evaluates and saves between them."""
 
+import json
 import math
 import pathlib
 import re
@@ -76,6 +77,7 @@ class Training:
     ) -> None:
         self.run, self.config, self.loop, self.epoch, self.screen, self.stop = run, config, loop, epoch, screen, stop
         self.steps, self.clock, self.log = done, clock, log
+        self.said = json.loads((run / "config.json").read_text())  # the folder may be moved or removed
         clock.go_on(log.newest)
         self.saves = checkpointing.Checkpoints(run, config.keep, config.checkpoint_ring, config.clock)
         self.words = config.clock_words
@@ -203,7 +205,7 @@ class Training:
 
     def _save(self, state: TrainState, mode_return: float | None) -> None:
         if not (self.run / "config.json").exists():  # without it nothing that is saved there could go on
-            problem = run_folder.remake(self.run, self.config)
+            problem = run_folder.remake(self.run, self.said)
             self.screen.say(f"warning: {self.run} was moved or removed; {problem or 'it is made anew'}")
         problem = self.saves.save(state, self.steps, mode_return)
         self.last_save = time.monotonic()

@@ -15,6 +15,30 @@ def test_with_successors_every_end_is_what_it_was() -> None:
     assert "no end" in " ".join(read.notes)
 
 
+def test_what_is_rounded_is_said() -> None:
+    fields = flat(episodes(*ALL), after=True)
+    assert not any("rounded" in note for note in from_fields(fields, "set", None).notes)
+    wide = {name: fields[name].astype(np.float64) for name in ("observations", "actions", "rewards")}
+    said = " ".join(from_fields(fields | wide, "set", None).notes)
+    for name in wide:
+        assert f"{name} are float64, and are rounded" in said
+    whole = fields | {"rewards": np.arange(14)}
+    assert not any("rounded" in note for note in from_fields(whole, "set", None).notes)
+    large = fields | {"rewards": np.full(14, 2**24 + 1)}
+    assert any("rewards are int64" in note for note in from_fields(large, "set", None).notes)
+
+
+def test_a_limit_that_is_not_used_is_said() -> None:
+    fields = flat(episodes(*ALL), after=True)
+    assert any("limit is not used" in note for note in from_fields(fields, "set", 3).notes)
+    assert not any("limit" in note for note in from_fields(fields, "set", None).notes)
+
+
+def test_an_empty_hint_of_the_kind_of_actions_is_none() -> None:
+    fields = flat(episodes(*ALL, actions=0), after=True)
+    assert from_fields(fields | {"discrete_action": np.array([])}, "set", None).discrete
+
+
 def test_without_successors_what_the_task_did_not_end_loses_its_last_step() -> None:
     made = episodes(*ALL)
     read = from_fields(flat(made, after=False), "set", None)

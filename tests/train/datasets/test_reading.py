@@ -162,7 +162,27 @@ def bad_files(folder: pathlib.Path) -> dict[str, str]:
     spoilt = folder / "spoilt" / "data"
     spoilt.mkdir(parents=True)
     (spoilt / "metadata.json").write_text("{}")
+    nothing, own = np.zeros((14, 0), np.float32), {"episode_steps": np.array([14])}
+    own |= {"final_observations": np.zeros((1, 3), np.float32)}
+    silent = fields | {name: np.zeros(14, bool) for name in ("terminals", "timeouts")}
+    for name, changed in {
+        "no_action": {"actions": nothing},
+        "no_observation": {"observations": nothing, "next_observations": nothing},
+        "choices": {"actions": np.full(14, 10**9)},
+        "large": {"actions": np.full(14, 2**32 + 1)},
+        "within": own,
+        "bounds": silent | own | {"action_bounds": np.zeros(7)},
+        "no_bounds": silent | own | {"action_bounds": np.full((2, 2), np.nan)},
+    }.items():
+        np.savez(folder / f"{name}.npz", **(fields | changed))
     return {
+        "no_action.npz": "actions of shape (14, 0)",
+        "no_observation.npz": "observations of shape (14, 0)",
+        "choices.npz": "a choice 1,000,000,000",
+        "large.npz": "a choice 4,294,967,297",
+        "within.npz": "terminals or timeouts within its episodes",
+        "bounds.npz": "action_bounds of shape (7,)",
+        "no_bounds.npz": "action_bounds",
         "nan.npz": "observations that are not finite, in steps 1, 6, 11",
         "infinite.npz": "rewards that are not finite, in step 3",
         "object.npz": "pickle",
