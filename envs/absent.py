@@ -8,6 +8,7 @@ import jax
 from envs.base import UnknownTask
 
 NAME = "none"
+WORDS = "this policy was learned from data without a task (--env none), so it cannot be played here"
 
 
 @dataclasses.dataclass
@@ -25,7 +26,7 @@ class Absent:
 
     def reset(self, key: jax.Array) -> Any:
         """Raises UnknownTask: there is no first state []."""
-        raise UnknownTask("this policy was learned from data without a task (--env none), so it cannot be played here")
+        raise UnknownTask(WORDS)
 
     def step(self, state: Any, action: jax.Array) -> Any:
         """Raises UnknownTask: there is no next state []."""

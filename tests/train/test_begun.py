@@ -176,6 +176,10 @@ def test_minibatches_have_their_share_of_it(share: float) -> None:
     assert set(np.unique(places.env).tolist()) == {0, 1, 2, 3}
 
 
+def test_a_run_that_collects_takes_no_other_data_when_it_goes_on(folder: pathlib.Path) -> None:
+    refused(here(main, "--resume", folder / "of_set", "--data", folder / "set.npz"), "leave --data out")
+
+
 def test_bad_beginnings_are_one_line(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     run, good = tmp_path / "run", folder / "set.npz"
     for args, words in (

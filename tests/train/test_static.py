@@ -15,7 +15,7 @@ from envs import registry
 from tests.runs import Done, copied, here, refused, training
 from tests.tasks import leaves_of
 from tests.train.datasets.made import episodes
-from train import data, evaluate, export, report
+from train import data, evaluate, export, render, report
 from train.datasets import reading, writing
 from train.datasets.data_set import DataSet
 from train.engine import config as settings
@@ -109,6 +109,22 @@ def test_it_does_not_go_on_with_other_data(folder: pathlib.Path, tmp_path: pathl
     refused(train(folder, 8, "--resume", run), "not those that", "checksum")
     (tmp_path / "set.npz").unlink()
     refused(train(folder, 8, "--resume", run), "no file")
+
+
+def test_data_that_were_moved_are_named_again(
+    folder: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = copied(folder / "run", tmp_path / "run")
+    writing.write(choices(), f"{tmp_path}/moved.npz")
+    writing.write(choices(seed=1), f"{tmp_path}/other.npz")
+    monkeypatch.chdir(tmp_path)
+    more = ["--resume", "run", "--num_steps", 5 * ITERATION]
+    refused(here(main, *more, "--data", "other.npz"), "not those that", "checksum")
+    refused(here(main, *more, "--data", "moved.npz", "--top", 0.5), "cannot change", "top")
+    assert here(main, *more, "--data", "moved.npz").returncode == 0
+    assert settings.read(run).logged.data == (f"{tmp_path}/moved.npz",)
+    monkeypatch.chdir("/")
+    assert here(main, "--resume", run, "--num_steps", 6 * ITERATION).returncode == 0
 
 
 def test_other_programs_know_such_a_run(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -211,6 +227,7 @@ def test_data_without_a_task(folder: pathlib.Path, tmp_path: pathlib.Path) -> No
     assert sum("held_out_log_likelihood" in line for line in lines) == 2
     assert here(export.main, "--run", run, "--out", tmp_path / "policy.npz").returncode == 0
     refused(here(evaluate.main, "--run", run), "without a task")
+    refused(here(render.main, "--run", run, "--out", tmp_path / "film.mp4"), "without a task")
 
 
 def test_cloning_has_no_values(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:

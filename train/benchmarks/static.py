@@ -113,7 +113,7 @@ def _learned(config: Static, env: str, demo: pathlib.Path, kind: str) -> dict[st
     """Final mode returns of all learners on one set, and what the set is like."""
     path = _set(config, env, demo, kind)
     read = reading.read(str(path))
-    cut = path.with_name(f"{path.stem}-cut.npz")
+    cut = _cut_of(path)
     if not cut.exists():
         writing.write(as_d4rl_had_it(read), str(cut))
     todo: dict[str, list[Job]] = {}
@@ -161,7 +161,8 @@ def _set(config: Static, env: str, demo: pathlib.Path, kind: str) -> pathlib.Pat
             f"{demo} has no checkpoint with a mode return: train it with --num_evals {EVALUATIONS} --keep 100"
         )
     best = max(known, key=known.__getitem__)
-    medium = min(step for step, value in known.items() if value >= config.medium * known[best])
+    zero = min(0.0, *known.values())  # returns may all be negative
+    medium = min(step for step, value in known.items() if value - zero >= config.medium * (known[best] - zero))
     of_kind = {
         "medium": [medium],
         "medium-replay": [step for step in restoring.steps(demo) if step <= medium],
@@ -182,8 +183,14 @@ def _set(config: Static, env: str, demo: pathlib.Path, kind: str) -> pathlib.Pat
         raise UserError(
             f"{shlex.join(args)} failed: {(done.stderr.strip().splitlines() or ['it printed nothing'])[-1]}"
         )
+    _cut_of(path).unlink(missing_ok=True)
     print(f"{env}, {kind}: {done.stdout.strip().splitlines()[-1]}")
     return path
+
+
+def _cut_of(path: pathlib.Path) -> pathlib.Path:
+    """Where the set at `path` lies as D4RL's code had it."""
+    return path.with_name(f"{path.stem}-cut.npz")
 
 
 def as_d4rl_had_it(found: DataSet) -> DataSet:

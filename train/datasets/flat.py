@@ -77,7 +77,9 @@ def _ends(
 ) -> tuple[np.ndarray, np.ndarray]:
     """bool [R] twice: where the task ended an episode, and where a time limit did."""
     terminal = as_flags(fields["terminals"], source, "terminals", observations)
-    if limit is not None and any(name in fields for name in ("masks", "episode_terminals", "timeouts")):
+    if limit is not None and any(
+        name in fields for name in ("masks", "episode_terminals", "timeouts", "next_observations")
+    ):
         notes.append(UNUSED)
     if "masks" in fields:  # OGBench: `terminals` are the ends of trajectories, `masks` 0 where the task ended
         done = ~as_flags(fields["masks"], source, "masks", observations)

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -73,6 +74,10 @@ def _joined(episodes: list[Episode], meta: dict[str, Any], space: dict[str, Any]
     notes: list[str] = []
     if not episodes:
         raise UserError(f"{folder} has no whole episode")
+    if meta.get("total_episodes", len(episodes)) != len(episodes):
+        raise UserError(
+            f"{folder} says that it has {meta['total_episodes']} episodes, and has {len(episodes):,}: it is not whole"
+        )
     steps = np.array([len(one.reward) for one in episodes])
     for i, one in enumerate(episodes):
         if not len(one.obs) - 1 == len(one.action) == len(one.ends) == len(one.limits) == steps[i] > 0:
@@ -213,21 +218,51 @@ def write(found: DataSet, name: str) -> pathlib.Path:
             )
         )
     size = found.observation_size
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that no author and no environment are named
-            minari.create_dataset_from_buffers(
-                name,
-                buffers,
-                observation_space=gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32),
-                action_space=action_space,
-                data_format="hdf5",
-                description=json.dumps(found.about),
-                **{k: v for k, v in found.about.items() if k in ("ref_min_score", "ref_max_score")},
-            )
-    except (ValueError, OSError) as error:
-        raise UserError(f"Minari cannot write {name!r}: {' '.join(str(error).split())}") from error
+    root().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root(), prefix=".part-") as part:  # whole, or not there
+        try:
+            with warnings.catch_warnings(), _root_at(part):
+                warnings.simplefilter("ignore")  # that no author and no environment are named
+                minari.create_dataset_from_buffers(
+                    name,
+                    buffers,
+                    observation_space=gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32),
+                    action_space=action_space,
+                    data_format="hdf5",
+                    description=json.dumps(found.about),
+                    **{k: v for k, v in found.about.items() if k in ("ref_min_score", "ref_max_score")},
+                )
+        except (ValueError, OSError) as error:
+            raise UserError(f"Minari cannot write {name!r}: {' '.join(str(error).split())}") from error
+        try:
+            _settle(pathlib.Path(part), name)
+        except OSError as error:
+            raise UserError(f"{place} cannot be written: {error.strerror}") from error
     return place
+
+
+def _settle(part: pathlib.Path, name: str) -> None:
+    """Moves the set `name` from below `part` to its place, with what Minari says of the names that it lies in."""
+    for parent in reversed(pathlib.PurePath(name).parents):
+        (root() / parent).mkdir(parents=True, exist_ok=True)
+        for said in (part / parent).glob("*.json"):
+            if not (root() / parent / said.name).exists():
+                said.rename(root() / parent / said.name)
+    (part / name).rename(root() / name)
+
+
+@contextlib.contextmanager
+def _root_at(folder: str) -> Iterator[None]:
+    """Minari's own functions write below `folder` in here."""
+    before = os.environ.get(ROOT)
+    os.environ[ROOT] = folder
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[ROOT]
+        else:
+            os.environ[ROOT] = before
 
 
 def package(name: str) -> Any:

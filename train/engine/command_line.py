@@ -68,8 +68,12 @@ def parse(args: list[str]) -> Command:
     if begin and not saved:
         whole = dataclasses.replace(command.config, begin=reading.whole_path(command.config.begin))
         command = dataclasses.replace(command, config=whole)
+    if saved and command.config.logged and not saved.logged:
+        raise UserError(f"{resume} collects its own data: leave --data out")
     command.config.validate()
     if saved:
+        moved = dataclasses.replace(command.config, logged=command.config.logged.placed())  # by its checksum the same
+        command = dataclasses.replace(command, config=moved)
         changed = settings.differences(saved, command.config)
         if changed:
             raise UserError(f"these settings cannot change when a run is resumed: {', '.join(changed)}")

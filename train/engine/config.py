@@ -135,7 +135,7 @@ class TrainConfig:
 
 # What may be different when a run is resumed; all else would make it another run.
 CHANGEABLE = frozenset(
-    ("num_steps", "minutes", "num_evals", "eval_envs", "checkpoint_seconds", "keep", "checkpoint_ring", "wandb")
+    ("num_steps", "minutes", "num_evals", "eval_envs", "checkpoint_seconds", "keep", "checkpoint_ring", "wandb", "data")
 )
 
 

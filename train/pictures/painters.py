@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from envs import absent
 from envs.base import BrokenTask, Env
 from train.console.errors import UserError
 from train.engine.jax_setup import start_jax
@@ -86,6 +87,8 @@ def find_camera(env: Env, name: str | None) -> str | int:
     Raises:
       UserError: if the task cannot be rendered, or has no camera called `name`.
     """
+    if isinstance(env, absent.Absent):
+        raise UserError(absent.WORDS)
     if hasattr(env, "picture"):
         if name:
             raise UserError(f"the task has no camera {name!r}: it draws its own picture; leave --camera out")

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import subprocess
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.train.datasets.made import episodes
 from train import benchmark
 from train.benchmarks import campaign, static
 from train.benchmarks.campaign import Job
+from train.console.errors import UserError
 from train.datasets import reading
 from train.engine import restoring
 from train.main import main
@@ -77,6 +79,22 @@ def test_sets_are_recorded_and_learned_from(demo: pathlib.Path, tmp_path: pathli
         compare(demo, tmp_path, "--seeds", 1, "--kinds", "medium-replay", "--steps", 500),
         "was not recorded by this command",
     )
+
+
+def test_the_medium_policy_is_found_where_returns_are_negative(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restoring, "mode_returns", lambda _: {0: -500.0, 10: -400.0, 20: -290.0, 30: -100.0})
+    asked: list[str] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.extend(command)
+        return subprocess.CompletedProcess(command, 2, "", "error: enough")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(UserError, match="enough"):
+        static._set(static.Static(folder=tmp_path), "lunar_lander", tmp_path, "medium")
+    assert asked[-2:] == ["--step", "20"]
 
 
 def test_d4rl_kept_the_last_rows_in_paths_one_step_short() -> None:

@@ -119,6 +119,30 @@ def test_long_episodes_survive_in_what_is_written(out: str, tmp_path: pathlib.Pa
     same(made, reading.read(str(writing.write(made, out.format(tmp_path)))))
 
 
+def test_a_minari_set_is_there_whole_or_not_at_all(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    minari = pytest.importorskip("minari")
+    monkeypatch.setenv(minari_format.ROOT, str(tmp_path))
+    made, real = episodes(*KINDS), minari.create_dataset_from_buffers
+
+    def interrupted(*args: Any, **options: Any) -> None:
+        real(*args, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(minari, "create_dataset_from_buffers", interrupted)
+        writing.write(made, "some/names/set-v0")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    for name in ("some/names/set-v0", "some/names/set-v1", "set-v0"):
+        writing.write(made, name)
+    assert set(minari.list_local_datasets()) == {"some/names/set-v0", "some/names/set-v1", "set-v0"}
+    assert minari.load_dataset("some/names/set-v1").total_episodes == len(made.steps)
+    assert {path.name for path in tmp_path.iterdir()} == {"some", "set-v0"}
+    said = tmp_path / "set-v0" / "data" / "metadata.json"
+    said.write_text(said.read_text().replace('"total_episodes": 4', '"total_episodes": 5'))
+    with pytest.raises(UserError, match="says that it has 5 episodes, and has 4"):
+        reading.read("set-v0")
+
+
 def test_log_probabilities_travel(tmp_path: pathlib.Path) -> None:
     made = dataclasses.replace(episodes(*KINDS), log_probs=np.arange(14, dtype=np.float32), about={"env": "x"})
     outs = [f"{tmp_path}/set.npz", f"{tmp_path}/set.hdf5"]
