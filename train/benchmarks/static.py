@@ -249,4 +249,4 @@ def _draw(found: dict[str, Any], path: pathlib.Path) -> None:
             axis.set_title(env)
             axis.grid(axis="y", alpha=0.3)
         axes[0].set_ylabel("mode return; dashed: mean return of the set")
-        axes[0].legend(fontsize=7)
+        axes[0].legend(fontsize=8, ncols=len(LEARNERS), loc="upper left", bbox_to_anchor=(0.0, -0.08))
