@@ -51,6 +51,7 @@ def run(line: str, folder: pathlib.Path) -> str:
         args[args.index("RUN")] = "HOPPER"
     args = [INSTEAD.get(arg, arg.replace("hopper/", "pendulum/")) for arg in args]
     args += ["--steps", "50", "--networks", "2"] if "fqe" in args else []
+    args += ["--steps", "200"] if name == "record" and not {"--steps", "--ring"} & set(args) else []
     if name == "train":
         known = "--from" in args or "--data" in args
         assert known, line
