@@ -54,7 +54,7 @@ def _note(run: pathlib.Path) -> pathlib.Path:
     return run.with_name(run.name + ".json")
 
 
-def _read(path: pathlib.Path) -> dict[str, Any]:
+def read_note(path: pathlib.Path) -> dict[str, Any]:
     """A JSON file's object; empty without a file, or with one that is spoilt."""
     try:
         found = json.loads(path.read_bytes())
@@ -65,7 +65,7 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
 
 def cores(run: pathlib.Path) -> int | None:
     """How many of the CPU's cores a run of a campaign was trained on, in its last start; None if nobody knows."""
-    found: int | None = _read(_note(run)).get("cores")
+    found: int | None = read_note(_note(run)).get("cores")
     return found
 
 
@@ -73,13 +73,18 @@ def _command(job: Job) -> dict[str, Any]:
     return {"module": job.module, "args": list(job.args)}
 
 
+def settings_of(args: Sequence[str]) -> settings.TrainConfig:
+    """The settings of a training by `train.main` with these arguments; its warnings come with it, in its log."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        return parse(list(args)).config
+
+
 def _check(job: Job, run: pathlib.Path) -> None:
-    if run.exists() and not _command(job).items() <= _read(_note(run)).items():
+    if run.exists() and not _command(job).items() <= read_note(_note(run)).items():
         raise UserError(f"{run} is not of this command: move it, or choose another --folder")
     if job.module != "train.main":
         return
-    with contextlib.redirect_stderr(io.StringIO()):  # its warnings come with the training, in its log
-        now = parse(list(job.args)).config
+    now = settings_of(job.args)
     if (run / "config.json").is_file():
         # A preset or a variant may have changed since: what is there would be mixed with what it is now.
         then = settings.read(run)
@@ -203,7 +208,7 @@ def _work(jobs: Sequence[Job], folder: pathlib.Path, at_once: int) -> None:
 
 def _finished(run: pathlib.Path) -> bool:
     path = run / "summary.json"
-    summary = _read(path)
+    summary = read_note(path)
     if path.is_file() and "finished" not in summary:
         raise UserError(f"{path} is spoilt: remove it, and give the same command again")
     return bool(summary.get("finished"))

@@ -3,10 +3,7 @@
 python -m train.benchmark static
 """
 
-import contextlib
 import dataclasses
-import io
-import json
 import pathlib
 import shlex
 import statistics
@@ -29,7 +26,6 @@ from train.datasets import reading, writing
 from train.datasets.data_set import DataSet
 from train.datasets.flat import with_finals
 from train.engine import restoring
-from train.engine.command_line import parse
 from train.engine.presets import static_preset
 
 KINDS = ("medium", "medium-replay", "medium-expert")
@@ -137,10 +133,8 @@ def _learned(config: Static, env: str, demo: pathlib.Path, kind: str) -> dict[st
 
 def _num_steps(args: list[str], policy_steps: int) -> int:
     """The gradient steps in all that have `policy_steps` on the policy, or, of 0, as many as AWR's preset has."""
-    with contextlib.redirect_stderr(io.StringIO()):  # its warnings come with the training
-        awr = parse(args).config.awr
-    usual = static_preset("").awr
-    wanted = policy_steps or static_preset("").num_steps * usual.policy_updates // _updates(usual)
+    awr, usual = campaign.settings_of(args).awr, static_preset("")
+    wanted = policy_steps or usual.num_steps * usual.awr.policy_updates // _updates(usual.awr)
     return wanted * _updates(awr) // awr.policy_updates
 
 
@@ -172,7 +166,7 @@ def _set(config: Static, env: str, demo: pathlib.Path, kind: str) -> pathlib.Pat
     args += ["--step", *map(str, of_kind[kind])]
     note = path.with_suffix(".json")
     if path.exists():
-        if not note.is_file() or json.loads(note.read_text()).get("args") != args:
+        if campaign.read_note(note).get("args") != args:
             raise UserError(f"{path} was not recorded by this command: move it, or choose another --folder")
         return path
     files.write_json(note, {"args": args})

@@ -200,9 +200,8 @@ def _own(
         as_flags(fields[n], source, n, observations) if n in fields else np.zeros(len(rewards), bool)
         for n in ("terminals", "timeouts")
     )
-    within = np.ones(len(rewards), bool)
-    within[last] = False
-    if ((terminal | timeout) & within).any():
+    ends = terminal | timeout
+    if ends.sum() > ends[last].sum():
         raise UserError(f"{source} is spoilt: it has terminals or timeouts within its episodes")
     bounds = np.asarray(fields["action_bounds"], np.float32) if "action_bounds" in fields else None
     size = 1 if actions.ndim == 1 else actions.shape[1]

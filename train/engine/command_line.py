@@ -72,7 +72,8 @@ def parse(args: list[str]) -> Command:
         raise UserError(f"{resume} collects its own data: leave --data out")
     command.config.validate()
     if saved:
-        moved = dataclasses.replace(command.config, logged=command.config.logged.placed())  # by its checksum the same
+        # The data may lie elsewhere now; whether they are the same is told by their checksum, when they are read.
+        moved = dataclasses.replace(command.config, logged=command.config.logged.placed())
         command = dataclasses.replace(command, config=moved)
         changed = settings.differences(saved, command.config)
         if changed:

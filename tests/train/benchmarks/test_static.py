@@ -79,6 +79,8 @@ def test_sets_are_recorded_and_learned_from(demo: pathlib.Path, tmp_path: pathli
         compare(demo, tmp_path, "--seeds", 1, "--kinds", "medium-replay", "--steps", 500),
         "was not recorded by this command",
     )
+    (tmp_path / "cartpole-medium-replay.json").write_text("{")  # a note that is spoilt
+    refused(compare(demo, tmp_path, "--seeds", 1, "--kinds", "medium-replay"), "was not recorded by this command")
 
 
 def test_the_medium_policy_is_found_where_returns_are_negative(
