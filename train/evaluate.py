@@ -1,4 +1,4 @@
-"""Plays whole episodes of the mode action: `python -m train.evaluate --run RUN --episodes 100`."""
+"""Plays whole episodes of a run's policy: `python -m train.evaluate --run RUN --episodes 100`."""
 
 import dataclasses
 import json
@@ -28,8 +28,10 @@ class EvaluateConfig:
     """Start states follow from this."""
     step: int | None = None
     """Checkpoint, by its env steps; the newest sound one if not given."""
+    sample: bool = False
+    """Draw actions from the policy, as in training, instead of its mode."""
     out: pathlib.Path | None = None
-    """JSON file to write; RUN/evaluation.json if not given."""
+    """JSON file to write; RUN/evaluation.json if not given, or RUN/evaluation-sampled.json."""
 
 
 def main() -> int:
@@ -38,16 +40,16 @@ def main() -> int:
     Says how many episodes were ended by a step that broke the task.
     """
     config = cli.parse(
-        EvaluateConfig, cli.arguments(), prog=program("evaluate"), description="Evaluate a run's mode action."
+        EvaluateConfig, cli.arguments(), prog=program("evaluate"), description="Evaluate a run's policy."
     )
     if not 0 < config.episodes <= EPISODES_MAX:
         raise UserError(f"episodes must be from 1 to {EPISODES_MAX:,}, not {config.episodes}")
     check_seed(config.seed)
     start_jax()
     player = load_policy(config.run, config.step)
-    out = config.out or config.run / "evaluation.json"
+    out = config.out or config.run / ("evaluation-sampled.json" if config.sample else "evaluation.json")
     check_writable(out, "name another file with --out")
-    evaluate, learned = Evaluator(player.env, player.learner, config.episodes), player.learned
+    evaluate, learned = Evaluator(player.env, player.learner, config.episodes, sample=config.sample), player.learned
     seen = evaluate(learned.policy, learned.normalizer, stream(config.seed, "evaluate"))
     returns, lengths, terms = seen.returns, seen.lengths, seen.terms_per_step()
     result = {
@@ -55,6 +57,7 @@ def main() -> int:
         player.config.clock: player.steps,
         "episodes": config.episodes,
         "seed": config.seed,
+        "actions": "sampled" if config.sample else "mode",
         "return_mean": float(returns.mean()),
         "return_std": float(returns.std()),
         "steps_mean": float(lengths.mean()),
@@ -65,7 +68,7 @@ def main() -> int:
 
     def tell() -> None:
         print(
-            f"{result['env']} after {player.after}: mode return {result['return_mean']:.1f} ± "
+            f"{result['env']} after {player.after}: {result['actions']} return {result['return_mean']:.1f} ± "
             f"{result['return_std']:.1f} over {config.episodes} episodes of {result['steps_mean']:.0f} steps on average"
         )
         if trouble := seen.trouble():

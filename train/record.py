@@ -5,7 +5,6 @@ import functools
 import pathlib
 from typing import Annotated, Any
 
-import jax
 import numpy as np
 import tyro
 from rich.progress import Progress, TaskID
@@ -88,12 +87,11 @@ def _recorded(config: RecordConfig) -> DataSet:
     share = -(-config.steps // len(players))
     num_envs = config.num_envs or min(ENVS_MOST, max(1, share // env.episode_length))
     recorder = recording.Recorder(env, first.learner, num_envs, config.mode)
-    key = stream(config.seed, "record")
     found = []
     with Progress(transient=True) as progress:
         task = progress.add_task(f"recording {num_envs:,} environments", total=float(len(players)))
         for i, player in enumerate(players):
-            own = jax.random.fold_in(key, i) if i else key
+            own = stream(config.seed, f"record{i or ''}")
             tell = functools.partial(_tell, progress, task, i)
             found.append(recorder.whole_episodes(player.learned, share, own, tell))
     done = [player.steps for player in players]

@@ -69,6 +69,17 @@ def test_evaluate_tells_of_episodes_that_broken_steps_cut_short(run: pathlib.Pat
     assert found["terms/always"] == 2.0 and "terms/never" not in found
 
 
+def test_sampled_actions_are_evaluated_where_asked_for(run: pathlib.Path) -> None:
+    done = ended(evaluate, "--run", run, "--episodes", 20, "--sample", "true")
+    assert done.returncode == 0, done.stderr
+    found = strict((run / "evaluation-sampled.json").read_text())
+    assert found["actions"] == "sampled" and "sampled return" in done.stdout
+    assert (
+        strict((run / "evaluation.json").read_text())["actions"] == "mode"
+    )  # of the test before, and not written over
+    assert len(set(found["returns"])) > 10
+
+
 def test_what_a_full_disk_does_not_take_is_told_all_the_same(
     run: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

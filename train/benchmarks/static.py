@@ -106,7 +106,7 @@ def _demo(env: str) -> tuple[str, ...]:
 
 
 def _learned(config: Static, env: str, demo: pathlib.Path, kind: str) -> dict[str, Any]:
-    """Final mode returns of all learners on one set, and what the set is like."""
+    """Final returns of all learners on one set, of the mode and sampled, and what the set is like."""
     path = _set(config, env, demo, kind)
     read = reading.read(str(path))
     cut = _cut_of(path)
@@ -122,11 +122,13 @@ def _learned(config: Static, env: str, demo: pathlib.Path, kind: str) -> dict[st
     by_seed = [jobs[seed] for seed in range(config.seeds) for jobs in todo.values()]
     campaign.train(by_seed, config.folder, config.at_once)
     runs = {name: [campaign.trained(config.folder / job.name) for job in jobs] for name, jobs in todo.items()}
+    sampled = {name: [_sampled(config.folder / job.name) for job in jobs] for name, jobs in todo.items()}
     return {
         "demo": float(read.returns().mean()),
         "best_episode": float(read.returns().max()),
         "episodes": len(read.steps),
         "learners": {name: [points[-1]["mode_return"] for points in seeds] for name, seeds in runs.items()},
+        "sampled": sampled,
         "minutes": {name: statistics.mean(p[-1]["train_seconds"] / 60 for p in seeds) for name, seeds in runs.items()},
     }
 
@@ -170,16 +172,33 @@ def _set(config: Static, env: str, demo: pathlib.Path, kind: str) -> pathlib.Pat
             raise UserError(f"{path} was not recorded by this command: move it, or choose another --folder")
         return path
     files.write_json(note, {"args": args})
+    said = _run(args)
+    _cut_of(path).unlink(missing_ok=True)
+    print(f"{env}, {kind}: {said[-1]}")
+    return path
+
+
+def _run(args: list[str]) -> list[str]:
+    """The lines that a program prints, by its module and arguments.
+
+    Raises:
+      UserError: if it fails, with the last line that it printed of that.
+    """
     done = subprocess.run(
         [sys.executable, "-P", *args], capture_output=True, text=True, check=False, env=campaign.surroundings()
     )
     if done.returncode:
-        raise UserError(
-            f"{shlex.join(args)} failed: {(done.stderr.strip().splitlines() or ['it printed nothing'])[-1]}"
-        )
-    _cut_of(path).unlink(missing_ok=True)
-    print(f"{env}, {kind}: {done.stdout.strip().splitlines()[-1]}")
-    return path
+        last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+        raise UserError(f"{shlex.join(args)} failed: {last}")
+    return done.stdout.strip().splitlines()
+
+
+def _sampled(run: pathlib.Path) -> float:
+    """The mean return of a trained policy's own actions, noise included; played if that is not known."""
+    known = run / "sampled.json"
+    if "return_mean" not in campaign.read_note(known):
+        _run(["-m", "train.evaluate", "--run", str(run), "--sample", "true", "--out", str(known)])
+    return float(campaign.read_note(known)["return_mean"])
 
 
 def _cut_of(path: pathlib.Path) -> pathlib.Path:
@@ -220,11 +239,12 @@ def as_d4rl_had_it(found: DataSet) -> DataSet:
 
 
 def _table(found: dict[str, Any]) -> Table:
-    table = Table("task", "set", "mean return of the set", *(f"{name}, each seed" for name in LEARNERS))
+    table = Table("task", "set", "mean return of the set", "actions", *(f"{name}, each seed" for name in LEARNERS))
     for env, kinds in found.items():
         for kind, seen in kinds.items():
-            cells = (", ".join(f"{x:,.0f}" for x in seen["learners"][name]) for name in LEARNERS)
-            table.add_row(env, kind, f"{seen['demo']:,.0f}", *cells)
+            for actions, by_name in (("mode", seen["learners"]), ("sampled", seen["sampled"])):
+                cells = (", ".join(f"{x:,.0f}" for x in by_name[name]) for name in LEARNERS)
+                table.add_row(env, kind, f"{seen['demo']:,.0f}", actions, *cells)
     return table
 
 

@@ -1,4 +1,4 @@
-"""Whole episodes of a policy's mode action, all at once."""
+"""Whole episodes of a policy, all at once."""
 
 import math
 import time
@@ -17,6 +17,7 @@ from envs.base import Env
 from train.engine.loop import FIRST, SAME, share_out
 
 LOOK = 0.25  # s between two looks at whether to go on
+_ACTIONS = 0x5A3D_11E5  # far from 0, 1, 2, which are the keys of a task that splits the one of its reset
 
 
 @struct.dataclass
@@ -54,10 +55,14 @@ class Episodes:
 
 @struct.dataclass
 class _Playing:
-    """Episodes under way: states [E, ...], which are alive, bool [E], and each leaf's `infinities`, bool [E]."""
+    """Episodes under way: states [E, ...], which are alive, bool [E], and each leaf's `infinities`, bool [E].
+
+    `keys` [E] are those of the episodes' actions.
+    """
 
     state: Any
     alive: jax.Array
+    keys: jax.Array
     meant: list[jax.Array]
     seen: Episodes
 
@@ -65,29 +70,36 @@ class _Playing:
 class Evaluator:
     """Plays E = `episodes` episodes of a policy's mode action; called with policy parameters, normaliser and key.
 
+    With `sample`, actions are drawn from the policy, as in training.
+
     All episodes start afresh, at once, and each is played to its own end: failure, time limit, or a step that breaks
     the task, which ends it where it is and does not pay. The devices of `mesh`, if given, share them.
     """
 
-    def __init__(self, env: Env, learner: Learner, episodes: int, mesh: jax.sharding.Mesh | None = None) -> None:
-        self.env, self.learner, self.episodes, self.mesh = env, learner, episodes, mesh
+    def __init__(
+        self, env: Env, learner: Learner, episodes: int, mesh: jax.sharding.Mesh | None = None, sample: bool = False
+    ) -> None:
+        self.env, self.learner, self.episodes, self.mesh, self.sample = env, learner, episodes, mesh, sample
         if mesh:
             self._start = share_out(self._reset, mesh, (SAME, SAME, FIRST), FIRST)
             self._go_on = share_out(self._play, mesh, (SAME, SAME, FIRST, SAME), FIRST)
         else:
             self._start, self._go_on = jax.jit(self._reset), jax.jit(self._play)
 
-    def _act(self, policy: Any, stats: Normalizer, state: Any) -> jax.Array:
-        return self.learner.policy(policy, stats, state.obs).mode()
+    def _act(self, policy: Any, stats: Normalizer, state: Any, keys: jax.Array) -> jax.Array:
+        if not self.sample:
+            return self.learner.policy(policy, stats, state.obs).mode()
+        return jax.vmap(lambda obs, key: self.learner.policy(policy, stats, obs).sample(key))(state.obs, keys)
 
     def _reset(self, policy: Any, stats: Normalizer, keys: jax.Array) -> _Playing:
         count = keys.shape[0]
         state = strong(jax.vmap(self.env.reset)(keys))
-        named = jax.eval_shape(lambda s: terms(self.env, s, self._act(policy, stats, s), s), state)
+        keys = jax.vmap(lambda key: jax.random.fold_in(key, _ACTIONS))(keys)
+        named = jax.eval_shape(lambda s: terms(self.env, s, self._act(policy, stats, s, keys), s), state)
         zeros = {name: jnp.zeros((count, 2)) for name in named}
         seen = Episodes(jnp.zeros(count), jnp.zeros(count, jnp.int32), jnp.zeros(count, bool), zeros)
         meant = [jnp.broadcast_to(x, (count,)) for x in infinities(state)]
-        return _Playing(state, jnp.ones(count, bool), meant, seen)
+        return _Playing(state, jnp.ones(count, bool), keys, meant, seen)
 
     def _play(self, policy: Any, stats: Normalizer, playing: _Playing, steps: jax.Array) -> _Playing:
         """Plays on for `steps` control steps, or until no episode is alive."""
@@ -95,7 +107,8 @@ class Evaluator:
 
         def step(carry: tuple[jax.Array, _Playing]) -> tuple[jax.Array, _Playing]:
             time, now = carry
-            action, alive, seen = self._act(policy, stats, now.state), now.alive, now.seen
+            alive, seen = now.alive, now.seen
+            action = self._act(policy, stats, now.state, jax.vmap(jax.random.fold_in)(now.keys, seen.lengths))
             moved = advance(self.env, now.state, action, seen.lengths, meant)
             named = terms(self.env, now.state, action, moved.state)
             seen = Episodes(
@@ -105,7 +118,7 @@ class Evaluator:
                 terms={k: total + summed(named[k], alive & moved.sound) for k, total in seen.terms.items()},
             )
             state = select(moved.sound, moved.state, now.state)
-            return time + 1, _Playing(state, alive & ~moved.ended, now.meant, seen)
+            return time + 1, _Playing(state, alive & ~moved.ended, now.keys, now.meant, seen)
 
         def unfinished(carry: tuple[jax.Array, _Playing]) -> jax.Array:
             return (carry[0] < steps) & carry[1].alive.any()

@@ -141,18 +141,24 @@ from train.engine.evaluation import Evaluator
 learner = Learner(AwrConfig(policy_hidden=(), value_hidden=()), 4, 2, discrete=False)
 state, task, key = jax.jit(learner.init)(jax.random.key(0)), Chain(), jax.random.key(1)
 mesh = jax.sharding.Mesh(np.asarray(jax.devices()), ("env",))
-def play(*where):
-    seen = Evaluator(task, learner, *where)(state.policy, state.normalizer, key)
-    return [seen.returns.tolist(), seen.lengths.tolist()]
+class Pays(Chain):
+    def step(self, state, action):
+        return super().step(state, action).replace(reward=action[0])
 
-print(json.dumps({count: [play(count), play(count, mesh)] for count in (1, 7)}))
+def play(count, where, sample):
+    seen = Evaluator(Pays() if sample else task, learner, count, where, sample)(state.policy, state.normalizer, key)
+    return [seen.returns.round(5).tolist(), seen.lengths.tolist()]
+
+print(json.dumps({f"{count} {sample}": [play(count, None, sample), play(count, mesh, sample)]
+                  for count in (1, 7) for sample in (False, True)}))
 """
 
 
 def test_episodes_are_shared_out_however_few_they_are() -> None:
     """The same episodes as on one device: a fifth of the devices' number, and no multiple of it."""
     found = on_devices(5, FEW_EPISODES)
-    assert {count: len(one[1]) for count, (one, _) in found.items()} == {"1": 1, "7": 7}
+    lengths = {said: len(one[1]) for said, (one, _) in found.items()}
+    assert lengths == {"1 False": 1, "1 True": 1, "7 False": 7, "7 True": 7}
     assert all(one == shared for one, shared in found.values())
 
 

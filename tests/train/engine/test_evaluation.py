@@ -92,6 +92,21 @@ def test_it_plays_the_mode_action_for_normalised_observations() -> None:
     np.testing.assert_allclose(returns, ((w[places] - w.sum()) / 2).sum(1), rtol=1e-5)
 
 
+def test_sampled_actions_are_drawn_anew_in_every_step_of_every_episode() -> None:
+    """Of noise that is drawn once, for an episode or for all of them, a sum of three has another variance."""
+    of, episodes = learner(), 4000
+    state, key = jax.jit(of.init)(jax.random.key(0)), jax.random.key(1)
+    task = Asks(SIZE, "never", episode_length=3)
+    modes, drawn = (
+        Evaluator(task, of, episodes, sample=sample)(state.policy, state.normalizer, key).returns
+        for sample in (False, True)
+    )
+    noise = (drawn - modes) / of.config.std
+    assert noise.mean() == pytest.approx(0, abs=4 * np.sqrt(3 / episodes))
+    assert noise.var() == pytest.approx(3, abs=4 * 3 * np.sqrt(2 / episodes))
+    assert len(np.unique(noise)) > episodes // 2
+
+
 class Steady:
     """Stands for a learner whose policy always does `action`."""
 
