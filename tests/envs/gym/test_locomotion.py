@@ -1,6 +1,5 @@
 """The locomotion tasks against Gymnasium: models, one step of the exact physics, rules, starts."""
 
-import pathlib
 from typing import Any
 
 import jax
@@ -9,6 +8,7 @@ import pytest
 
 from envs import registry
 from envs.physics import models
+from tests.reference import REFERENCE
 
 pytest.importorskip("gymnasium")
 from docs.studies import author_policies, one_step
@@ -113,7 +113,7 @@ def test_paper_models_have_the_masses_of_the_papers_mujoco() -> None:
         assert model.body_mass.sum() == pytest.approx(mass, abs=6e-4), name
 
 
-AUTHORS = pathlib.Path(__file__).parents[2] / "shared" / "reference" / "author_policies"
+AUTHORS = REFERENCE / "author_policies"
 
 
 @pytest.mark.skipif(not AUTHORS.is_dir(), reason="the authors' policies are not here")

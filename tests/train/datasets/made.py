@@ -1,12 +1,9 @@
 """Small sets of every kind of end, and a plain loop to check returns with."""
 
-import pathlib
-
 import numpy as np
 
 from train.datasets.data_set import DataSet
 
-REFERENCE = pathlib.Path(__file__).parents[4] / "shared" / "reference" / "data_sets"
 ENDS = {"terminated": (True, False), "truncated": (False, True), "both": (True, True), "cut off": (False, False)}
 
 

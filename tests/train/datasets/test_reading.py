@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.train.datasets.made import REFERENCE, episodes, flat, same
+from tests.reference import REFERENCE
+from tests.train.datasets.made import episodes, flat, same
 from train.console.errors import UserError
 from train.datasets import minari_format, reading, writing
 
@@ -233,12 +234,15 @@ def test_what_cannot_be_read_is_one_line(tmp_path: pathlib.Path) -> None:
         assert words in str(caught.value) and "\n" not in str(caught.value), (name, str(caught.value))
 
 
-@pytest.mark.skipif(not REFERENCE.exists(), reason="the reference data sets are not here")
+SETS = REFERENCE / "data_sets"
+
+
+@pytest.mark.skipif(not SETS.is_dir(), reason="the reference data sets are not here")
 def test_sets_by_other_hands() -> None:
-    door = reading.read(str(REFERENCE / "minari" / "D4RL" / "door" / "human-v2"))
+    door = reading.read(str(SETS / "minari" / "D4RL" / "door" / "human-v2"))
     assert (len(door.steps), len(door.rewards), int(door.truncated.sum())) == (25, 6729, 25)
     assert door.about["env"] == "AdroitHandDoor-v1"
-    replay = reading.read(str(REFERENCE / "cartpole_replay.h5"))
+    replay = reading.read(str(SETS / "cartpole_replay.h5"))
     assert len(replay.steps) == 1582
     # 134 episodes reach the limit; each lacks its last successor, so 199 rows are 198 steps; and the file ends in one.
     assert int(replay.truncated.sum()) == 134 and set(replay.steps[replay.truncated]) == {198, 81}
