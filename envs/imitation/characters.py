@@ -1,0 +1,66 @@
+"""What imitates: a robot's model, its servos, and what a reward and a fall rule must know of its bodies."""
+
+import dataclasses
+
+import mujoco
+import numpy as np
+
+FREE, BALL, HINGE = (
+    int(kind) for kind in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL, mujoco.mjtJoint.mjJNT_HINGE)
+)
+FLOOR = "floor"
+
+
+class BadCharacter(ValueError):
+    """A robot that cannot imitate; the message is one line that says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Character:
+    """A robot with one free root, and hinges or balls with servos; joint 0 is the root.
+
+    Attributes:
+      name: what to call it.
+      model: nothing in it drives the joints; the geoms of bodies that `may_touch` meet the floor, others nothing.
+      kp: float64 [nv], stiffness of the servos (N m/rad); 0 for the root.
+      kd: float64 [nv], their damping (N m s/rad); 0 for the root.
+      torque_limit: float64 [njnt], the most a servo gives (N m), of a ball the norm; inf where nothing limits it.
+      weight: float64 [njnt], of the joints in DeepMimic's pose and velocity rewards; the root's is the first, and their
+        sum is 1.
+      joints: how many joints DeepMimic counts, fixed ones too; the scale of these rewards.
+      ends: bodies whose place is rewarded.
+      may_touch: bodies that may touch the floor.
+      frame_order: names of the joints in the order of DeepMimic's clips, if it is one of its characters.
+    """
+
+    name: str
+    model: mujoco.MjModel
+    kp: np.ndarray
+    kd: np.ndarray
+    torque_limit: np.ndarray
+    weight: np.ndarray
+    joints: int
+    ends: tuple[int, ...]
+    may_touch: tuple[int, ...]
+    frame_order: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises BadCharacter unless it has one free root, first, and nothing but hinges and balls below it."""
+        m = self.model
+        roots = int((m.jnt_type == FREE).sum())
+        if roots != 1 or m.jnt_type[0] != FREE:
+            raise BadCharacter(f"{self.name} has {roots} free joints: what imitates has one, at its root")
+        for joint in range(1, m.njnt):
+            if m.jnt_type[joint] not in (BALL, HINGE):
+                raise BadCharacter(f"{self.name}: joint {self.joint_names[joint]} is neither a hinge nor a ball")
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """Names in the order of `qpos`, the root's first."""
+        return tuple(self.model.joint(i).name or f"joint {i}" for i in range(self.model.njnt))
+
+    @property
+    def balls(self) -> list[int]:
+        """Where in `qpos` quaternions begin, the root's first."""
+        m = self.model
+        return [int(q) + 3 * (kind == FREE) for kind, q in zip(m.jnt_type, m.jnt_qposadr, strict=True) if kind != HINGE]
