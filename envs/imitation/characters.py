@@ -21,7 +21,7 @@ class Character:
 
     Attributes:
       name: what to call it.
-      model: nothing in it drives the joints; the geoms of bodies that `may_touch` meet the floor, others nothing.
+      model: nothing in it drives the joints, and nothing touches: that is the task's business.
       kp: float64 [nv], stiffness of the servos (N m/rad); 0 for the root.
       kd: float64 [nv], their damping (N m s/rad); 0 for the root.
       torque_limit: float64 [njnt], the most a servo gives (N m), of a ball the norm; inf where nothing limits it.
@@ -29,7 +29,10 @@ class Character:
         sum is 1.
       joints: how many joints DeepMimic counts, fixed ones too; the scale of these rewards.
       ends: bodies whose place is rewarded.
-      may_touch: bodies that may touch the floor.
+      geoms: spheres, capsules and boxes that could touch the floor.
+      may_touch: bodies that may touch the floor, besides those that do so in the clips.
+      trunk: bodies on which the limbs hang (`LimbSolver`).
+      substeps: physics steps, of the model's `opt.timestep`, in a control step.
       frame_order: names of the joints in the order of DeepMimic's clips, if it is one of its characters.
     """
 
@@ -41,7 +44,10 @@ class Character:
     weight: np.ndarray
     joints: int
     ends: tuple[int, ...]
+    geoms: tuple[int, ...]
     may_touch: tuple[int, ...]
+    trunk: tuple[int, ...]
+    substeps: int = 2
     frame_order: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -64,3 +70,33 @@ class Character:
         """Where in `qpos` quaternions begin, the root's first."""
         m = self.model
         return [int(q) + 3 * (kind == FREE) for kind, q in zip(m.jnt_type, m.jnt_qposadr, strict=True) if kind != HINGE]
+
+
+def trunk_of(m: mujoco.MjModel) -> tuple[int, ...]:
+    """The bodies to take as the trunk, so that no limb branches: those between the root and where limbs part."""
+    children: dict[int, list[int]] = {body: [] for body in range(m.nbody)}
+    for body in range(1, m.nbody):
+        children[int(m.body_parentid[body])].append(body)
+
+    def moves(body: int) -> bool:
+        return bool(m.body_dofnum[body]) or any(moves(child) for child in children[body])
+
+    def branches(body: int) -> bool:
+        limbs = [child for child in children[body] if moves(child)]
+        return len(limbs) > 1 or any(branches(child) for child in limbs)
+
+    found, look = [], [1]
+    while look:
+        body = look.pop(0)
+        if body == 1 or branches(body):
+            found.append(body)
+            look += [child for child in children[body] if moves(child)]
+    return tuple(found)
+
+
+def prepare(m: mujoco.MjModel, timestep: float) -> None:
+    """Sets a model's options to those of the physics of imitation, `envs.physics.servo`: steps of `timestep` s."""
+    m.opt.timestep, m.opt.integrator = timestep, mujoco.mjtIntegrator.mjINT_EULER
+    m.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_EULERDAMP
+    m.opt.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
+    m.opt.iterations, m.opt.ls_iterations = 3, 4

@@ -11,7 +11,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from envs.imitation.characters import FLOOR, BadCharacter, Character
+from envs.imitation.characters import FLOOR, BadCharacter, Character, prepare, trunk_of
 from envs.imitation.clips import BadClip, Clip
 
 # Stiffness of the servos (N m/rad) by what a joint's name ends with; the damping is a tenth of it (s).
@@ -25,6 +25,7 @@ STIFFNESS = {
 }  # fmt: skip
 DAMPING = 0.1  # seconds of stiffness
 LOOSE = 0.3  # how far from 1 the length of a quaternion may be
+TIMESTEP = 1 / 60  # s, two of them in a control step
 FRICTION, ARMATURE = 0.9, 0.01  # DeepMimic's; kg m^2, which it does not have, for steps as long as ours
 FEET = {"humanoid": ("ankle",), "dog": ("finger", "toe")}  # what may touch the floor
 
@@ -51,8 +52,8 @@ def _json(path: pathlib.Path, error: type[ValueError]) -> dict[str, Any]:
     return found
 
 
-def character(path: pathlib.Path, hands: bool = False) -> Character:
-    """The robot in a character file, `humanoid3d.txt` or `dog3d.txt`; with `hands` those may touch the floor too.
+def character(path: pathlib.Path) -> Character:
+    """The robot in a character file, `humanoid3d.txt` or `dog3d.txt`.
 
     Raises:
       BadCharacter: if the file is not one of DeepMimic's characters.
@@ -65,11 +66,8 @@ def character(path: pathlib.Path, hands: bool = False) -> Character:
         spec, movable = _spec(joints, bodies), [joint for joint in joints if joint["Type"] != "fixed"]
     except (KeyError, TypeError, IndexError, ValueError) as reason:
         raise BadCharacter(f"{path} is no character of DeepMimic's: {type(reason).__name__} {reason}") from reason
-    feet = FEET[kind] + (("wrist",) if hands else ())
-    may_touch = [name for name in names if name.endswith(feet)]
-    for name in may_touch:
-        spec.geom(name).contype = 1
     model = spec.compile()
+    prepare(model, TIMESTEP)
     # MuJoCo numbers joints limb by limb, and a frame has them in the order of the file.
     ordered = sorted(movable, key=lambda joint: model.joint(joint["Name"]).id)
     kp = np.zeros(model.nv)
@@ -85,7 +83,9 @@ def character(path: pathlib.Path, hands: bool = False) -> Character:
         / sum(abs(joint["DiffWeight"]) for joint in joints),
         joints=len(joints),
         ends=tuple(model.body(joint["Name"]).id for joint in joints if joint["IsEndEffector"]),
-        may_touch=tuple(model.body(name).id for name in may_touch),
+        geoms=tuple(model.geom(name).id for name in names),
+        may_touch=tuple(model.body(name).id for name in names if name.endswith(FEET[kind])),
+        trunk=trunk_of(model),
         frame_order=tuple(joint["Name"] for joint in movable),
     )
 

@@ -23,7 +23,7 @@ class Ground:
 
     Attributes:
       geoms: int [P], the geom of each point.
-      offset: float32 [P, 3], where it is in its geom's frame, before the geom's radius: a capsule's end, a box's corner.
+      offset: float32 [P, 3], where it is in its geom's frame, before the radius: a capsule's end, a box's corner.
       radius: float32 [P], of spheres and capsules; 0 for a box.
       mirrored: bool [P], whether the opposite point takes its place where that is lower.
     """
@@ -50,6 +50,12 @@ class Ground:
         place = centre + arm
         height = place[:, 2] - self.radius
         return height, place.at[:, 2].set(height / 2)
+
+    def heights(self, geom_xpos: np.ndarray, geom_xmat: np.ndarray) -> np.ndarray:
+        """The heights [P] that `points` gives, in NumPy; float64 `geom_xpos` [ngeom, 3] and `geom_xmat` [ngeom, 9]."""
+        up = np.einsum("pj,pj->p", geom_xmat.reshape(-1, 3, 3)[self.geoms, 2], self.offset)
+        up = np.where(self.mirrored, -np.abs(up), up)
+        return np.asarray(geom_xpos[self.geoms, 2] + up - self.radius)
 
 
 def ground(mj_model: mujoco.MjModel, geoms: Sequence[int]) -> Ground:

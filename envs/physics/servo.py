@@ -1,7 +1,7 @@
 """Robots that are driven by servos and touch nothing but the floor, in steps of 1/60 s: `ServoDynamics`.
 
-A servo's torque kp (target - q) - kd q' is taken at the end of the step, where position and velocity are those that the
-step leads to: that adds h kd + h^2 kp to the diagonal of the inertia, before contacts see it. A foot at rest is then not
+A servo's torque kp (target - q) - kd q' is that at the end of the step, of the position and velocity that the step
+leads to: that adds h kd + h^2 kp to the diagonal of the inertia, before contacts see it. A foot at rest is then not
 pushed by a damper that the contact solver does not know, and steps may be long where joints are stiff.
 """
 
@@ -14,42 +14,41 @@ import mujoco
 import numpy as np
 from mujoco import mjx
 
-from envs.physics import newton, rotations
+from envs.physics import newton
 from envs.physics.constraints import EDGES, Limits, impedance, moves, unmet
 from envs.physics.ground import Ground, ground
+from envs.physics.joints import ROOT, Joints
 from envs.physics.limbs import Blocks, LimbSolver
-
-FREE, BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 
 
 class Servos:
-    """Servos on hinges and balls; a target is a pose [nq], of which the root's part is not looked at."""
+    """Servos on hinges and balls; a target is a pose [nq], of which the root's part is not looked at.
+
+    Attributes:
+      joints: the robot's.
+      kp: stiffness, float32 [nv] (N m/rad).
+      kd: damping, float32 [nv] (N m s/rad).
+    """
 
     def __init__(self, m: mujoco.MjModel, kp: np.ndarray, kd: np.ndarray, torque_limit: np.ndarray) -> None:
-        """Takes stiffness `kp` [nv] (N m/rad), damping `kd` [nv] (N m s/rad) and `torque_limit` [njnt] (N m)."""
-        balls = np.flatnonzero(m.jnt_type == BALL)
-        hinges = np.flatnonzero((m.jnt_type != BALL) & (m.jnt_type != FREE))
-        self._balls, self._hinges = m.jnt_qposadr[balls][:, None] + np.arange(4), m.jnt_qposadr[hinges]
-        dofs = np.concatenate(
-            [np.arange(6), m.jnt_dofadr[hinges], (m.jnt_dofadr[balls][:, None] + np.arange(3)).reshape(-1)]
-        ).astype(int)
-        self._place = np.argsort(dofs)  # from root, hinges and balls to the model's order
-        self._of_hinges, self._of_balls = dofs[6 : 6 + len(hinges)], dofs[6 + len(hinges) :].reshape(-1, 3)
-        self._hinge_limit, self._ball_limit = (torque_limit[of].astype(np.float32) for of in (hinges, balls))
+        """Takes stiffness `kp` [nv], damping `kd` [nv] and the most that each joint gives, `torque_limit` [njnt]."""
+        self.joints = Joints(m)
         self.kp, self.kd = kp.astype(np.float32), kd.astype(np.float32)
+        self._hinge_limit, self._ball_limit = (
+            torque_limit[of].astype(np.float32) for of in (self.joints.hinges, self.joints.balls)
+        )
 
     def error(self, qpos: jax.Array, target: jax.Array) -> jax.Array:
         """Returns how far joints are from their target [nv] (rad), a ball by a rotation vector in its own frame."""
-        hinges = target[self._hinges] - qpos[self._hinges]
-        balls = rotations.between(qpos[self._balls], target[self._balls])
-        return jnp.concatenate([jnp.zeros(6), hinges, balls.reshape(-1)])[self._place]
+        return self.joints.difference(qpos, target).at[:ROOT].set(0.0)
 
     def share(self, torque: jax.Array) -> jax.Array:
         """Returns the share [nv] of torques [nv] (N m) that the servos can give, at most 1; a ball's is of its norm."""
-        hinges = self._hinge_limit / jnp.maximum(jnp.abs(torque[self._of_hinges]), 1e-6)
-        norm = jnp.sqrt(jnp.sum(jnp.square(torque[self._of_balls]), 1) + 1e-12)
-        balls = jnp.repeat(self._ball_limit / norm, 3)
-        return jnp.minimum(jnp.concatenate([jnp.ones(6), hinges, balls])[self._place], 1.0)
+        hinges, balls = self.joints.split(torque)
+        of_hinges = self._hinge_limit / jnp.maximum(jnp.abs(hinges), 1e-6)
+        of_balls = self._ball_limit / jnp.sqrt(jnp.sum(jnp.square(balls), 1) + 1e-12)
+        of_balls = jnp.broadcast_to(of_balls[:, None], balls.shape)
+        return jnp.minimum(self.joints.joined(jnp.ones(ROOT), of_hinges, of_balls), 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
