@@ -9,6 +9,8 @@ from envs.imitation.characters import FLOOR, FREE, BadCharacter, Character, prep
 from envs.physics.ground import POINTS
 
 TIMESTEP = 1 / 60  # s
+JOINT, JOINT_IN_PARENT = int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT)
+AFFINE = int(mujoco.mjtBias.mjBIAS_AFFINE)
 GRAVITY, DAMPING = 9.81, 0.1  # m/s^2; s of stiffness, where a file has no gains
 
 
@@ -32,8 +34,9 @@ def character(path: pathlib.Path) -> Character:
     if written.njnt == 0 or written.jnt_type[0] != FREE:
         raise BadCharacter(f"{path} has no free joint at its root")
     kp, kd, limit = _gains(written)
-    solid = [bool(geom.contype or geom.conaffinity) for geom in spec.geoms if geom.parent.name != "world"]
     model = _bare(spec, path)
+    solid = (written.geom_contype | written.geom_conaffinity)[written.geom_bodyid > 0] != 0
+    geoms = np.flatnonzero(model.geom_bodyid > 0)[solid]
     ends = [body for body in range(1, model.nbody) if body not in model.body_parentid and body > 1]
     return Character(
         name=path.stem,
@@ -44,7 +47,7 @@ def character(path: pathlib.Path) -> Character:
         weight=np.full(model.njnt, 1 / model.njnt),
         joints=model.njnt,
         ends=tuple(ends),
-        geoms=tuple(g for g in np.flatnonzero(solid) if int(model.geom_type[g]) in POINTS),
+        geoms=tuple(int(g) for g in geoms if int(model.geom_type[g]) in POINTS),
         may_touch=(),
         trunk=trunk_of(model),
     )
@@ -80,11 +83,11 @@ def _gains(m: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     for joint in np.flatnonzero(m.jnt_actfrclimited):
         limit[joint] = np.abs(m.jnt_actfrcrange[joint]).max()
     for i in range(m.nu):
-        if m.actuator_trntype[i] not in (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT):
+        if int(m.actuator_trntype[i]) not in (JOINT, JOINT_IN_PARENT):
             continue
         joint, gear = int(m.actuator_trnid[i, 0]), abs(float(m.actuator_gear[i, 0])) or 1.0
         dofs = m.dof_jntid == joint
-        if m.actuator_biastype[i] == mujoco.mjtBias.mjBIAS_AFFINE and m.actuator_biasprm[i, 1] < 0:
+        if int(m.actuator_biastype[i]) == AFFINE and m.actuator_biasprm[i, 1] < 0:
             kp[dofs] = -m.actuator_biasprm[i, 1] * gear**2
             kd[dofs] = -m.actuator_biasprm[i, 2] * gear**2
             most = np.abs(m.actuator_forcerange[i]).max() if m.actuator_forcelimited[i] else np.inf
