@@ -15,6 +15,7 @@ class ServoInC:
         m.opt.timestep, m.opt.iterations, m.opt.ls_iterations, m.opt.tolerance = timestep, 100, 50, 1e-10
         for geom in robot.geoms:
             m.geom_contype[geom] = int(m.geom_bodyid[geom] in may_touch)
+        m.body_contype[list(may_touch)] = 1  # MuJoCo looks at bodies first
         self._armature, self.data = m.dof_armature.copy(), mujoco.MjData(m)
         self.limited = 0  # how often a servo was at its limit
 

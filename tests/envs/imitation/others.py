@@ -7,8 +7,8 @@ import pytest
 from envs.imitation import clips, deepmimic
 from envs.imitation.characters import Character
 from envs.imitation.clips import Clip
+from tests.reference import REFERENCE
 
-SHARED = pathlib.Path(__file__).parents[4] / "shared" / "reference"
 CLIPS = {
     "humanoid3d_walk", "humanoid3d_spinkick", "humanoid3d_cartwheel", "dog3d_trot", "dog3d_canter",
 }  # fmt: skip
@@ -16,7 +16,7 @@ CLIPS = {
 
 def here(name: str) -> pathlib.Path:
     """The file of one of DeepMimic's clips; skips the test without it."""
-    path = SHARED / "motions" / f"{name}.txt"
+    path = REFERENCE / "motions" / f"{name}.txt"
     if not path.is_file():
         pytest.skip(f"DeepMimic's {path.name} is not there")
     return path
@@ -24,6 +24,6 @@ def here(name: str) -> pathlib.Path:
 
 def clip(path: pathlib.Path, name: str) -> tuple[Character, list[Clip]]:
     """One of DeepMimic's characters, and a clip of it."""
-    robot = deepmimic.character(SHARED / "characters" / f"{name.partition('_')[0]}.txt")
+    robot = deepmimic.character(REFERENCE / "characters" / f"{name.partition('_')[0]}.txt")
     found = clips.checked(deepmimic.clip(path, robot), path.name, robot.joint_names, robot.balls)
     return robot, [found]
