@@ -5,6 +5,7 @@ import difflib
 import functools
 import importlib
 import inspect
+import os
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -29,12 +30,31 @@ class TaskOptions:
     """Brax's physics, for brax/ tasks."""
     wind: bool = False
     """Wind and turbulence, for lunar_lander; Gymnasium's enable_wind."""
+    robot: str = ""
+    """The robot of imitate/ tasks: an MJCF file, one of DeepMimic's character files, or humanoid, the project's own."""
+    clip: tuple[str, ...] = ()
+    """Motion clips for it to imitate."""
+    touch: tuple[str, ...] = ()
+    """Names of its bodies that may touch the floor, besides those that do so in the clips."""
+    actions: Literal["residual", "absolute"] = "residual"
+    """What moves its servos: what is added to the clip 0.1 s ahead, or poses about the middle of the joints (paper)."""
+    fps: float = 0.0
+    """Frames per second of clips whose files do not say."""
+
+    def placed(self) -> "TaskOptions":
+        """The options with whole paths, which mean the same files from another working directory."""
+        whole = [
+            os.path.abspath(os.path.expanduser(path)) if os.path.exists(os.path.expanduser(path)) else path
+            for path in (self.robot, *self.clip)
+        ]
+        return dataclasses.replace(self, robot=whole[0] if self.robot else "", clip=tuple(whole[1:]))
 
 
 _FACTORIES: dict[str, tuple[Callable[..., Env], str]] = {}
 _OURS: set[str] = set()  # those of them that come with this project
 # With fast physics on jax.
 _WITHOUT_LAPACK = {"cartpole", "lunar_lander", "ant", "halfcheetah", "hopper", "walker2d", "humanoid"}
+_IMITATE = "imitate/"
 # Families of tasks that other packages bring: prefix -> (module with `names()` and `make(name, **options)`).
 FAMILIES = {"brax": "envs.adapters.brax_tasks", "playground": "envs.adapters.playground_tasks"}
 _WORDS = ("", "list", "all", "none")  # what `--env` takes for something else than a name
@@ -87,6 +107,8 @@ def source(name: str) -> str:
 
 def calls_lapack(name: str, options: TaskOptions) -> bool:
     """Returns whether task `name` may factorise matrices in LAPACK, as MJX's solver and other packages' tasks do."""
+    if name.startswith(_IMITATE):
+        return False
     return name not in _WITHOUT_LAPACK or options.physics != "fast" or options.impl != "jax"
 
 
@@ -183,9 +205,26 @@ def _register_gymnasium(name: str, task: str) -> None:
     register(f"paper/{name}", build_paper, f"Gym {task}-v2 on MuJoCo 2.0")
 
 
+def _register_imitation(name: str) -> None:
+    def build(
+        robot: str = "",
+        clip: tuple[str, ...] = (),
+        touch: tuple[str, ...] = (),
+        actions: Literal["residual", "absolute"] = "residual",
+        fps: float = 0.0,
+    ) -> Env:
+        from envs.imitation import tasks
+
+        return tasks.make(name, robot, clip, touch, actions, fps)
+
+    register(f"{_IMITATE}{name}", build, "DeepMimic, and section 5.3 of AWR's paper")
+
+
 register("cartpole", _cartpole, "Gymnasium CartPole-v1")
 register("lunar_lander", _lunar_lander, "Gymnasium LunarLander-v3")
 register("inverted_pendulum", _inverted_pendulum, "Gymnasium InvertedPendulum-v5")
 for _name in ("Ant", "HalfCheetah", "Hopper", "Walker2d", "Humanoid"):
     _register_gymnasium(_name.lower(), _name)
+for _name in ("march", "humanoid", "dog", "robot"):
+    _register_imitation(_name)
 _OURS.update(_FACTORIES)

@@ -1,6 +1,7 @@
 """What imitates: a robot's model, its servos, and what a reward and a fall rule must know of its bodies."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import mujoco
 import numpy as np
@@ -64,6 +65,16 @@ class Character:
     def joint_names(self) -> tuple[str, ...]:
         """Names in the order of `qpos`, the root's first."""
         return tuple(self.model.joint(i).name or f"joint {i}" for i in range(self.model.njnt))
+
+    @property
+    def bodies(self) -> tuple[str, ...]:
+        """Names of the bodies, the world's left out."""
+        return tuple(self.model.body(i).name or f"body {i}" for i in range(1, self.model.nbody))
+
+    def touching(self, names: Sequence[str]) -> "Character":
+        """The same robot, whose bodies called `names` may touch the floor too."""
+        more = {i for i, name in enumerate(self.bodies, 1) if name in names}
+        return dataclasses.replace(self, may_touch=tuple(sorted(more | set(self.may_touch))))
 
     @property
     def balls(self) -> list[int]:

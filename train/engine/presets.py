@@ -54,6 +54,24 @@ STATIC = AwrConfig(
     value_updates=500,
 )
 
+# For imitation: thousands of samples from a few hundred robots, and few large minibatches. A horizon of 20 control steps,
+# 0.7 s, as in the authors' own runs; noise of 0.1 rad a joint, which the servos follow.
+IMITATION = AwrConfig(
+    rollout_steps=16,
+    buffer_blocks=4,
+    gamma=0.95,
+    beta=0.5,
+    weight_max=10.0,
+    policy_hidden=(256, 128),
+    value_hidden=(256, 128),
+    activation="silu",
+    std=0.2,
+    policy_lr=5e-4,
+    value_lr=1e-3,
+    policy_updates=16,
+    value_updates=16,
+)
+
 PRESETS: dict[str, TrainConfig] = {}
 
 
@@ -133,6 +151,8 @@ _add(
         awr=dataclasses.replace(AUTHORS, policy_lr=5e-4, logit_coef=1e-3, normalizer_steps=100_000),
     )
 )
+for _name in ("march", "humanoid", "dog", "robot"):
+    _add(TrainConfig(env=f"imitate/{_name}", num_envs=512, num_steps=20_000_000, awr=IMITATION))
 _add(
     TrainConfig(
         env="cartpole",
