@@ -76,8 +76,9 @@ class Env(Protocol):
     `terms(state, action, after) -> dict`, more numbers float32 [] by name to log of the step from `state` to `after`;
     a step in which one is not finite is left out of its mean.
     One that can be shown has `positions(state) -> float32 [P]` and either a MuJoCo model, `mj_model`, whose `qpos` they
-    are, or `picture(positions, action, width, height) -> uint8 [height, width, 3]`, which draws them; one that can be
-    pushed has `pushed(state, velocity) -> State`, with `velocity` float32 [3] in m/s.
+    are, or `picture(positions, action, width, height) -> uint8 [height, width, 3]`, which draws them; one that imitates
+    has `wanted_positions(state) -> float32 [P]`, which pictures show translucent; one that can be pushed has
+    `pushed(state, velocity) -> State`, with `velocity` float32 [3] in m/s.
     """
 
     observation_size: int

@@ -11,8 +11,9 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from envs.imitation.characters import FLOOR, BadCharacter, Character, prepare, trunk_of
+from envs.imitation.characters import BadCharacter, Character, prepare, trunk_of
 from envs.imitation.clips import BadClip, Clip
+from envs.imitation.scene import BODY, FRICTION, furnish
 
 # Stiffness of the servos (N m/rad) by what a joint's name ends with; the damping is a tenth of it (s).
 # Source: `data/controllers/{humanoid3d,dog3d}_ctrl.txt` there.
@@ -26,7 +27,7 @@ STIFFNESS = {
 DAMPING = 0.1  # seconds of stiffness
 LOOSE = 0.3  # how far from 1 the length of a quaternion may be
 TIMESTEP = 1 / 60  # s, two of them in a control step
-FRICTION, ARMATURE = 0.9, 0.01  # DeepMimic's; kg m^2, which it does not have, for steps as long as ours
+ARMATURE = 0.01  # kg m^2, which DeepMimic does not have, for steps as long as ours
 FEET = {"humanoid": ("ankle",), "dog": ("finger", "toe")}  # what may touch the floor
 
 
@@ -101,8 +102,6 @@ def _spec(joints: list[dict[str, Any]], bodies: list[dict[str, Any]]) -> mujoco.
     """The model, in which nothing but the floor can be touched yet."""
     spec = mujoco.MjSpec()
     spec.add_default("main") if spec.default is None else None
-    floor = spec.worldbody.add_geom(name=FLOOR, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1])
-    floor.contype, floor.conaffinity, floor.friction[0] = 0, 1, FRICTION
     placed: list[Any] = []
     for joint, shape in zip(joints, bodies, strict=True):
         parent = spec.worldbody if joint["Parent"] < 0 else placed[joint["Parent"]]
@@ -119,7 +118,7 @@ def _spec(joints: list[dict[str, Any]], bodies: list[dict[str, Any]]) -> mujoco.
         geom = body.add_geom(name=joint["Name"], mass=shape["Mass"], friction=[FRICTION, 0.005, 0.0001])
         geom.type, geom.size = _shape(shape)
         geom.pos, geom.contype, geom.conaffinity = turned(_vector(shape, "Attach")), 0, 0
-        geom.rgba = [shape[f"Color{c}"] for c in "RGBA"]
+        geom.rgba = BODY
         angle = np.zeros(4)
         axes = np.flatnonzero(_vector(shape, "AttachTheta"))
         if len(axes) > 1:
@@ -131,6 +130,7 @@ def _spec(joints: list[dict[str, Any]], bodies: list[dict[str, Any]]) -> mujoco.
         )
         geom.quat = turned_quaternions(angle)
     spec.compiler.degree = False
+    furnish(spec)
     return spec
 
 

@@ -5,7 +5,8 @@ import pathlib
 import mujoco
 import numpy as np
 
-from envs.imitation.characters import FLOOR, FREE, BadCharacter, Character, prepare, trunk_of
+from envs.imitation.characters import FREE, BadCharacter, Character, prepare, trunk_of
+from envs.imitation.scene import furnish
 from envs.physics.ground import POINTS
 
 TIMESTEP = 1 / 60  # s
@@ -67,8 +68,7 @@ def _bare(spec: mujoco.MjSpec, path: pathlib.Path) -> mujoco.MjModel:
             spec.delete(geom)
         else:
             geom.contype, geom.conaffinity, geom.condim = 0, 0, 3
-    floor = spec.worldbody.add_geom(name=FLOOR, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1])
-    floor.contype, floor.conaffinity = 0, 1
+    furnish(spec)
     try:
         model = spec.compile()
     except (ValueError, RuntimeError) as error:

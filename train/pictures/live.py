@@ -26,6 +26,7 @@ class Shown:
       total: return of the episode so far.
       steps: control steps of the episode so far.
       over: the episode has ended; the next step begins another.
+      ghost: float64 [P], the positions of what is imitated (`wanted_positions`), or None where nothing is.
     """
 
     pose: np.ndarray
@@ -34,6 +35,7 @@ class Shown:
     total: float
     steps: int
     over: bool
+    ghost: np.ndarray | None = None
 
 
 class Live:
@@ -72,6 +74,7 @@ class Live:
             return jax.tree.map(lambda x: x[0], moved), action
 
         self._step, self._reset = jax.jit(step), jax.jit(lambda key: strong(env.reset(key)))
+        self._wanted = jax.jit(env.wanted_positions) if hasattr(env, "wanted_positions") else None
         self._push = jax.jit(env.pushed) if self.can_be_pushed else None  # type: ignore[attr-defined]
         self.reset(seed)
         found, model = self.shown.pose.shape, getattr(env, "mj_model", None)
@@ -127,4 +130,5 @@ class Live:
 
     def _show(self, action: np.ndarray, reward: float, over: bool) -> None:
         pose = np.asarray(self._player.env.positions(self._state), np.float64)  # type: ignore[attr-defined]
-        self.shown = Shown(pose, action, reward, self._total, self._steps, over)
+        ghost = np.asarray(self._wanted(self._state), np.float64) if self._wanted else None
+        self.shown = Shown(pose, action, reward, self._total, self._steps, over, ghost)

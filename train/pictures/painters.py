@@ -19,6 +19,9 @@ from train.engine.player import Player, load_policy
 from train.pictures.live import Shown
 
 
+GHOST = (0.45, 0.65, 1.0, 0.35)  # red, green, blue and how opaque, of what is imitated
+
+
 def load(run: pathlib.Path, step: int | None = None) -> Player:
     """The policy of a run, as `train.engine.player.load_policy`, in a process that can draw it.
 
@@ -131,13 +134,29 @@ def painter(env: Env, width: int, height: int, camera: str | int) -> Iterator[Ca
     import mujoco
 
     model = env.mj_model  # type: ignore[attr-defined]
-    data = mujoco.MjData(model)
+    data, other = mujoco.MjData(model), mujoco.MjData(model)
     with make_renderer(env, width, height) as renderer:
 
         def paint(shown: Shown) -> np.ndarray:
             data.qpos[:] = shown.pose
             mujoco.mj_forward(model, data)
             renderer.update_scene(data, camera=camera)
+            if shown.ghost is not None:
+                other.qpos[:] = shown.ghost
+                mujoco.mj_forward(model, other)
+                _add_ghost(model, other, renderer.scene)
             return renderer.render()
 
         yield paint
+
+
+def _add_ghost(model: Any, data: Any, scene: Any) -> None:
+    """Adds the moving bodies of `data` to a MuJoCo scene, translucent."""
+    import mujoco
+
+    first = scene.ngeom
+    option, perturbation = mujoco.MjvOption(), mujoco.MjvPerturb()
+    mujoco.mjv_addGeoms(model, data, option, perturbation, int(mujoco.mjtCatBit.mjCAT_DYNAMIC), scene)
+    for geom in range(first, scene.ngeom):
+        scene.geoms[geom].rgba[:] = GHOST
+        scene.geoms[geom].matid = -1
