@@ -61,6 +61,7 @@ def main() -> int:
         "return_mean": float(returns.mean()),
         "return_std": float(returns.std()),
         "steps_mean": float(lengths.mean()),
+        "whole": seen.whole(player.env.episode_length),
         "broken": int(seen.broken.sum()),
         **terms,
         "returns": [float(x) for x in returns],
@@ -70,6 +71,7 @@ def main() -> int:
         print(
             f"{result['env']} after {player.after}: {result['actions']} return {result['return_mean']:.1f} ± "
             f"{result['return_std']:.1f} over {config.episodes} episodes of {result['steps_mean']:.0f} steps on average"
+            f", {result['whole']:.0%} whole"
         )
         if trouble := seen.trouble():
             print(f"{trouble}: see {command('check', '--env', player.config.env)}")

@@ -85,15 +85,15 @@ def _gains(m: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     for i in range(m.nu):
         if int(m.actuator_trntype[i]) not in (JOINT, JOINT_IN_PARENT):
             continue
-        joint, gear = int(m.actuator_trnid[i, 0]), abs(float(m.actuator_gear[i, 0])) or 1.0
-        dofs = m.dof_jntid == joint
+        driven, gear = int(m.actuator_trnid[i, 0]), abs(float(m.actuator_gear[i, 0])) or 1.0
+        dofs = m.dof_jntid == driven
         if int(m.actuator_biastype[i]) == AFFINE and m.actuator_biasprm[i, 1] < 0:
             kp[dofs] = -m.actuator_biasprm[i, 1] * gear**2
             kd[dofs] = -m.actuator_biasprm[i, 2] * gear**2
             most = np.abs(m.actuator_forcerange[i]).max() if m.actuator_forcelimited[i] else np.inf
         else:
             most = np.abs(m.actuator_ctrlrange[i]).max() if m.actuator_ctrllimited[i] else np.inf
-        limit[joint] = min(limit[joint], most * gear)
+        limit[driven] = min(limit[driven], most * gear)
     if not kp.any():
         kp[6:] = m.jnt_stiffness[m.dof_jntid[6:]] if m.jnt_stiffness.ndim == 1 else m.jnt_stiffness[m.dof_jntid[6:], 0]
     if not kp.any():

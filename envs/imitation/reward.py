@@ -57,9 +57,9 @@ class Reward:
         square = jnp.square(apart)
         root = square[:3].sum() + 0.1 * square[3:6].sum()
         root += 0.01 * jnp.square(speed[:3]).sum() + 0.001 * jnp.square(turning).sum()
-        error = {
-            "pose": self._count * (self._weight @ square),
-            "velocity": self._count * (self._weight @ jnp.square(speed)),
+        error: dict[str, jax.Array] = {
+            "pose": self._count * jnp.dot(self._weight, square),
+            "velocity": self._count * jnp.dot(self._weight, jnp.square(speed)),
             "end_effector": jnp.square(wanted.ends - robot.ends).sum(),
             "root": root,
             "com": 0.1 * jnp.square(wanted.com_velocity - robot.com_velocity).sum(),

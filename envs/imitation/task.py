@@ -54,7 +54,7 @@ class Imitation:
     """A robot that is rewarded for doing what its clips do.
 
     An episode begins anywhere in a clip, in its pose and at its speed. It ends, as a failure, when a body that may not
-    touch the floor does, or where a clip that is no loop ends.
+    touch the floor does. Where a clip that is no loop ends, the robot is put where it begins, and goes on.
 
     Attributes:
       may_touch: the bodies that may touch the floor: the robot's own, and those that do so in the clips.
@@ -104,14 +104,18 @@ class Imitation:
 
     def start(self, clip: jax.Array, row: jax.Array) -> State:
         """Returns the beginning of an episode at row `row` of clip number `clip`, int32 [] both."""
+        now, ends = self._at(clip, row)
+        zero = jnp.float32(0.0)
+        metrics = {name: zero for name in (*reward.WEIGHTS, "joint_error", "mpkpe", "r_mpkpe")}
+        return State(now, self._observe(now, ends), zero, zero, metrics)
+
+    def _at(self, clip: jax.Array, row: jax.Array) -> tuple[Imitating, jax.Array]:
+        """The state of a robot that is where the clip is, but above the floor, and its end effectors (`Motion`)."""
         place = self._clips.first[clip] + row
         qpos = self._clips.qpos[place].at[2].add(self._clips.lift[place])
         physics = Physics(qpos, self._clips.qvel[place], jnp.zeros(self.mj_model.nv))
-        now = Imitating(physics, clip, row, jnp.zeros(3))
-        seen = self._see(physics)
-        zero = jnp.float32(0.0)
-        metrics = {name: zero for name in (*reward.WEIGHTS, "joint_error", "mpkpe", "r_mpkpe")}
-        return State(now, self._observe(now, seen), zero, zero, metrics)
+        ends = self._clips.bodies[place][self._ends].at[:, 2].add(qpos[2])
+        return Imitating(physics, clip, row, jnp.zeros(3)), ends
 
     def step(self, state: State, action: jax.Array) -> State:
         """Returns the state one control step later; `action` float32 [nv - 6]."""
@@ -127,11 +131,12 @@ class Imitation:
         fallen = (
             (self._others.points(seen.geom_xpos, seen.geom_xmat)[0] < 0).any() if len(self._others.geoms) else False
         )
-        done = jnp.float32(fallen | over)
         paid = sum(weight * terms[name] for name, weight in reward.WEIGHTS.items())
         paid = jnp.where(fallen, 0.0, paid)
         metrics = terms | self._errors(physics, seen, wanted, bodies, apart)
-        return State(now, self._observe(now, seen), jnp.float32(paid), done, metrics)
+        again = self._at(was.clip, jnp.int32(0))
+        now, ends = jax.tree.map(lambda new, old: jnp.where(over, new, old), again, (now, robot.ends))
+        return State(now, self._observe(now, ends), jnp.float32(paid), jnp.float32(fallen), metrics)
 
     def positions(self, state: State) -> jax.Array:
         """Returns the model's positions [nq], for pictures."""
@@ -228,7 +233,7 @@ class Imitation:
             "r_mpkpe": jnp.linalg.norm(mine - bodies, axis=1).mean(),
         }
 
-    def _observe(self, now: Imitating, seen: mjx.Data) -> jax.Array:
+    def _observe(self, now: Imitating, ends: jax.Array) -> jax.Array:
         """The observation: the phase, the robot's state, and how far it is from the clip now and in 0.1 s."""
         physics = now.physics
         wanted, _ = self._wanted(now)
@@ -240,7 +245,6 @@ class Imitation:
         back = -_heading(physics.qpos[3:7])
         apart = self._joints.difference(physics.qpos, wanted.qpos)
         ahead = self._joints.difference(physics.qpos, self._clips.qpos[self._place(now.clip, now.row + self._ahead)])
-        robot = self._motion(physics, seen)
         return jnp.concatenate(
             [
                 phase,
@@ -251,7 +255,7 @@ class Imitation:
                 _turned(back, apart[:2]),
                 apart[2:],
                 ahead[ROOT:],
-                robot.ends.reshape(-1),
+                ends.reshape(-1),
             ]
         )
 

@@ -120,6 +120,12 @@ class LimbSolver:
         found = jnp.concatenate([trunk, *(group.reshape(-1) for group in groups)])
         return found if self._in_order else found[self._back]
 
+    def plus(self, blocks: Blocks, diagonal: jax.Array | np.ndarray) -> Blocks:
+        """Returns the matrix with `diagonal` [nv] added."""
+        trunk, limbs = self.split(jnp.asarray(diagonal))
+        inner = tuple(x + own[:, :, None] * jnp.eye(own.shape[1]) for x, own in zip(blocks.inner, limbs, strict=True))
+        return Blocks(blocks.trunk + jnp.diag(trunk), inner, blocks.outer)
+
     def solve(self, blocks: Blocks, vector: jax.Array) -> jax.Array:
         """Returns x [nv] of a matrix in `blocks` and `vector` [nv]."""
         right, rights = self.split(vector)

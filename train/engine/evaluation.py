@@ -46,6 +46,10 @@ class Episodes:
                 found[f"terms/{name}"] = total / steps
         return found
 
+    def whole(self, limit: int) -> float:
+        """The share of the episodes that lasted to their time limit of `limit` control steps."""
+        return float((np.asarray(self.lengths) >= limit).mean())
+
     def trouble(self) -> str | None:
         """A line on the episodes that the task has cut short by breaking; None if there is none."""
         count, episodes = int(self.broken.sum()), len(self.broken)

@@ -54,8 +54,8 @@ STATIC = AwrConfig(
     value_updates=500,
 )
 
-# For imitation: thousands of samples from a few hundred robots, and few large minibatches. A horizon of 20 control steps,
-# 0.7 s, as in the authors' own runs; noise of 0.1 rad a joint, which the servos follow.
+# For imitation: thousands of samples from a few hundred robots, and few large minibatches. A horizon of 20 control
+# steps, 0.7 s, as in the authors' own runs; noise of 0.1 rad a joint, which the servos follow.
 IMITATION = AwrConfig(
     rollout_steps=16,
     buffer_blocks=4,

@@ -18,7 +18,6 @@ from train.engine.jax_setup import start_jax
 from train.engine.player import Player, load_policy
 from train.pictures.live import Shown
 
-
 GHOST = (0.45, 0.65, 1.0, 0.35)  # red, green, blue and how opaque, of what is imitated
 
 

@@ -13,7 +13,7 @@ from envs import registry
 from envs.base import State, UnknownTask
 from envs.imitation import march
 from envs.imitation.clips import Clip
-from envs.imitation.task import ABSOLUTE, RESIDUAL, Imitation, Imitating
+from envs.imitation.task import ABSOLUTE, RESIDUAL, Imitating, Imitation
 from envs.registry import TaskOptions
 from train.engine import presets
 
@@ -33,7 +33,12 @@ def step() -> Any:
 
 
 def starts(clip: int, rows: list[int]) -> State:
-    return jax.vmap(task().start)(jnp.full(len(rows), clip, jnp.int32), jnp.array(rows, jnp.int32))
+    return _start()(jnp.full(len(rows), clip, jnp.int32), jnp.array(rows, jnp.int32))
+
+
+@functools.cache
+def _start() -> Any:
+    return jax.jit(jax.vmap(task().start))
 
 
 NOTHING = jnp.zeros((4, task().action_size))
@@ -66,7 +71,7 @@ def test_a_new_cycle_is_where_the_robot_is() -> None:
 
 
 def test_cycles_turn_as_the_clip_does() -> None:
-    """A clip that turns by a quarter in a cycle: after four it looks ahead again, and always goes on from where it was."""
+    """A clip that goes round a quarter of a circle of radius 1: each cycle goes on a quarter further round, evenly."""
     m = ROBOT.model
     qpos = np.tile(m.qpos0, (31, 1))
     for frame, pose in enumerate(qpos):
@@ -74,42 +79,35 @@ def test_cycles_turn_as_the_clip_does() -> None:
         pose[:2] = np.sin(angle), 1 - np.cos(angle)
         pose[3], pose[6] = np.cos(angle / 2), np.sin(angle / 2)
     t = Imitation(ROBOT, [Clip(30.0, qpos, ROBOT.joint_names, loop=True)])
-    now = t.start(jnp.int32(0), jnp.int32(0)).data
-    places = []
+    first, now = t.start(jnp.int32(0), jnp.int32(0)).data, t.start(jnp.int32(0), jnp.int32(0)).data
+    follow = jax.jit(lambda now: t._next(now, first.physics)[0])  # the robot stays where it is
+    see = jax.jit(lambda now: t._wanted(now)[0])
+    seen = [see(now)]
     for _ in range(4 * 30):
-        wanted, _ = t._wanted(now)
-        follows = now.physics.replace(qpos=now.physics.qpos.at[:2].set(jnp.asarray(places[-1]) if places else 0.0))
-        now, _ = t._next(now, follows.replace(qpos=follows.qpos.at[:2].set(_ahead(t, now))))
-        wanted, _ = t._wanted(now)
-        places.append(np.asarray(wanted.qpos[:2]))
-    steps = np.linalg.norm(np.diff(np.array(places), axis=0), axis=1)
-    np.testing.assert_allclose(steps, np.pi / 2 / 30, rtol=0.02)  # a circle of radius 1, without a jump
-    assert np.linalg.norm(places[-1]) < 0.02  # and back where it began
-    assert abs(float(wanted.qpos[6])) < 0.01 or abs(abs(float(wanted.qpos[6])) - 1) < 0.01
+        now = follow(now)
+        seen.append(see(now))
+    turned = np.unwrap([2 * np.arctan2(float(w.qpos[6]), float(w.qpos[3])) for w in seen])
+    np.testing.assert_allclose(turned, np.linspace(0, 2 * np.pi, 121), atol=1e-4)
+    moves = np.diff(np.array([w.qpos[:2] for w in seen]), axis=0)
+    for cycle in range(4):
+        angles = np.pi / 2 * (cycle + (np.arange(29) + 0.5) / 30)
+        own = moves[30 * cycle : 30 * cycle + 29]
+        np.testing.assert_allclose(own, 0.0523 * np.stack([np.cos(angles), np.sin(angles)], 1), atol=1e-3)
+        np.testing.assert_allclose(seen[30 * cycle + 30].qpos[:2], 0, atol=1e-5)  # moved to the robot
+    speeds = np.array([w.qvel[:2] for w in seen])
+    ahead = np.stack([np.cos(turned), np.sin(turned)], 1)
+    np.testing.assert_allclose(speeds, np.pi / 2 * ahead, atol=0.05)
 
 
-def _ahead(t: Imitation, now: Imitating) -> jax.Array:
-    """Where the clip's root will be a control step on, were its cycle to go on: what a robot that follows does."""
-    row, rows = now.row + t.robot.substeps, t._clips.rows[now.clip]
-    inside = t._wanted(now.replace(row=jnp.minimum(row, rows - 1)))[0].qpos[:2]
-    x, y, angle = (float(v) for v in t._clips.cycle[0])
-    c, s = np.cos(angle + float(now.origin[2])), np.sin(angle + float(now.origin[2]))
-    end = np.array(
-        [
-            [np.cos(float(now.origin[2])), -np.sin(float(now.origin[2]))],
-            [np.sin(float(now.origin[2])), np.cos(float(now.origin[2]))],
-        ]
-    ) @ [x, y]
-    first = np.asarray(t._clips.qpos[0, :2])
-    beyond = np.asarray(now.origin[:2]) + end + np.array([[c, -s], [s, c]]) @ first
-    return jnp.asarray(beyond if int(row) >= int(rows) else inside)
-
-
-def test_a_clip_that_is_no_loop_ends() -> None:
+def test_a_clip_that_is_no_loop_begins_again_with_the_robot() -> None:
     state = starts(1, [0, 32, 33, 34])  # 37 rows, the last is 36
     state = step()(state, NOTHING)
-    assert state.data.row.tolist() == [2, 34, 35, 36] and state.done.tolist() == [0, 0, 0, 1]
-    assert (state.reward > 0.9).all()  # the end is no fall
+    assert state.data.row.tolist() == [2, 34, 35, 0] and not state.done.any()  # the end is no fall
+    assert (state.reward > 0.9).all()
+    first = starts(1, [0, 0, 0, 0])
+    np.testing.assert_allclose(state.obs[3], first.obs[0], atol=1e-5)
+    np.testing.assert_array_equal(state.data.physics.qpos[3], first.data.physics.qpos[0])
+    assert np.abs(state.obs[2] - first.obs[0]).max() > 0.05
 
 
 def test_who_falls_is_not_paid_and_done() -> None:

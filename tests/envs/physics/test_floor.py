@@ -96,7 +96,14 @@ def test_the_line_search_finds_the_least_cost() -> None:
         pushing = np.sum(weight * moved * np.minimum(excess, 0))
         slope -= abs(pushing)  # a direction of descent
         found = float(
-            newton.line_search(*(jnp.asarray(x, jnp.float32) for x in (slope, curvature, weight, excess, moved)), 4)
+            newton.line_search(
+                jnp.float32(slope),
+                jnp.float32(curvature),
+                jnp.asarray(weight),
+                jnp.asarray(excess),
+                jnp.asarray(moved),
+                4,
+            )
         )
 
         def cost(

@@ -25,7 +25,7 @@ def test_points_are_where_mujoco_has_contacts() -> None:
         quats = rng.normal(size=(3, 4))
         quats /= np.linalg.norm(quats, axis=1, keepdims=True)
         data.qpos[:] = np.concatenate(
-            [np.append(rng.uniform(-0.2, 0.2, 3) + [3 * i, 0, 0], q) for i, q in enumerate(quats)]
+            [np.append(rng.uniform(-0.2, 0.2, 3) + np.array([3.0 * i, 0, 0]), q) for i, q in enumerate(quats)]
         )
         mujoco.mj_forward(m, data)
         found = sorted((c.geom[1], round(c.dist, 5), *c.pos.round(4)) for c in data.contact if c.geom[0] == 0)

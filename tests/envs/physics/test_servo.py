@@ -27,8 +27,8 @@ def march_task() -> Imitation:
 def play(task: Imitation, timestep: float, noise: float = 0.0) -> tuple[np.ndarray, np.ndarray, int]:
     """Open loop from places in the clip, towards the clip a control step ahead and some noise.
 
-    Returns the joints' distance (rad) and the roots' (m) after half a second, [STARTS] each, and how often a servo of the
-    other simulation was at its limit.
+    Returns the joints' distance (rad) and the roots' (m) after half a second, [STARTS] each, and how often a servo of
+    the other simulation was at its limit.
     """
     clips, robot = task._clips, task.robot
     rows = np.linspace(0, int(clips.rows[0]) - 1, STARTS, endpoint=False).astype(int)
@@ -84,8 +84,9 @@ def test_deepmimics_characters(name: str) -> None:
 def test_parts_hold_each_point_once() -> None:
     task = march_task()
     dynamics: Any = task._dynamics
-    count = len(dynamics._ground.geoms)
-    places = np.concatenate([part.points.reshape(-1) for part in dynamics._parts])
+    contacts = dynamics._contacts
+    count = len(contacts._ground.geoms)
+    places = np.concatenate([part.points.reshape(-1) for part in contacts._parts])
     assert sorted(places[places < count]) == list(range(count)) and count == 8
 
 
