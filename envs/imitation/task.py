@@ -119,9 +119,15 @@ class Imitation:
 
     def step(self, state: State, action: jax.Array) -> State:
         """Returns the state one control step later; `action` float32 [nv - 6]."""
+        return self.arrived(state, self._moved(state.data.physics, self.target(state, action)))
+
+    def target(self, state: State, action: jax.Array) -> jax.Array:
+        """Returns the pose [nq] that the servos pull to for the next control step; the root's part means nothing."""
+        return self._target(state.data, jnp.clip(action, -1.0, 1.0))
+
+    def arrived(self, state: State, physics: Physics) -> State:
+        """Returns the state after a control step from `state` that has led the robot to `physics`."""
         was: Imitating = state.data
-        target = self._target(was, jnp.clip(action, -1.0, 1.0))
-        physics = self._moved(was.physics, target)
         seen = self._see(physics)
         now, over = self._next(was, physics)
         robot = self._motion(physics, seen)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from envs.imitation import march
+from envs.imitation.characters import Character
+from envs.imitation.in_c import InC
 from envs.imitation.task import Imitation
 from envs.physics import servo
 from envs.physics.integrators import Physics
-from tests.envs.imitation.in_c import ServoInC, apart
 from tests.envs.imitation.others import CLIPS, clip, here
 
 STARTS, STEPS = 8, 15  # of 1/30 s: half a second
@@ -22,6 +23,13 @@ STARTS, STEPS = 8, 15  # of 1/30 s: half a second
 @functools.cache
 def march_task() -> Imitation:
     return Imitation(march.humanoid(), [march.march()])
+
+
+def apart(robot: Character, a: np.ndarray, b: np.ndarray) -> float:
+    """Root mean square of the joints' angles (rad) between two poses [nq]."""
+    m, found = robot.model, np.zeros(robot.model.nv)
+    mujoco.mj_differentiatePos(m, found, 1.0, np.asarray(a, float), np.asarray(b, float))
+    return float(np.sqrt(np.square(found[6:]).sum() / (m.njnt - 1)))
 
 
 def play(task: Imitation, timestep: float, noise: float = 0.0) -> tuple[np.ndarray, np.ndarray, int]:
@@ -34,7 +42,7 @@ def play(task: Imitation, timestep: float, noise: float = 0.0) -> tuple[np.ndarr
     rows = np.linspace(0, int(clips.rows[0]) - 1, STARTS, endpoint=False).astype(int)
     rng = np.random.default_rng(0)
     physics = Physics(clips.qpos[rows], clips.qvel[rows], jnp.zeros((STARTS, robot.model.nv)))
-    others = [ServoInC(robot, task.may_touch, timestep) for _ in rows]
+    others = [InC(robot, timestep, task.may_touch) for _ in rows]
     for one, row in zip(others, rows, strict=True):
         one.data.qpos[:], one.data.qvel[:] = clips.qpos[row], clips.qvel[row]
     moved = jax.jit(jax.vmap(task._moved))
