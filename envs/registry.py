@@ -55,6 +55,7 @@ _OURS: set[str] = set()  # those of them that come with this project
 # With fast physics on jax.
 _WITHOUT_LAPACK = {"cartpole", "lunar_lander", "ant", "halfcheetah", "hopper", "walker2d", "humanoid"}
 _IMITATE = "imitate/"
+WITH_FILES = {f"{_IMITATE}{name}" for name in ("humanoid", "dog", "robot")}  # which need a robot and a clip to be made
 # Families of tasks that other packages bring: prefix -> (module with `names()` and `make(name, **options)`).
 FAMILIES = {"brax": "envs.adapters.brax_tasks", "playground": "envs.adapters.playground_tasks"}
 _WORDS = ("", "list", "all", "none")  # what `--env` takes for something else than a name
