@@ -176,7 +176,9 @@ def described(seen: "Inspection") -> Iterator[tuple[bool, str]]:
     jumps = ", ".join(f"{frame / seen.fps:.2f} s" for frame in seen.jumps[:5]) + ", ..." * (len(seen.jumps) > 5)
     count = f"{len(seen.jumps)} jump{'s' * (len(seen.jumps) > 1)}"
     speed = (
-        f"speed: {seen.fastest:z.1f} rad/s at most, {seen.fastest_joint}" if seen.fastest_joint else "speed: no joint"
+        f"speed: {seen.fastest:z.1f} rad/s at most, {seen.fastest_joint}"
+        if seen.fastest_joint
+        else "speed: no joint moves"
     )
     yield (
         seen.fastest <= FASTEST and not seen.jumps,

@@ -128,11 +128,12 @@ def arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
       BadClip: if the file is none, or is damaged.
     """
     try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            raise BadClip(f"{path} is no npz: it holds one array without a name")
-        with found as file:
-            return {name: _array(file, name) for name in file.files}
+        with path.open("rb") as stream:  # NumPy leaves one open that it opened itself, if it is spoilt
+            found = np.load(stream, allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                raise BadClip(f"{path} is no npz: it holds one array without a name")
+            with found as file:
+                return {name: _array(file, name) for name in file.files}
     except BadClip:
         raise
     except Exception as error:  # a file that is spoilt can raise anything: of NumPy, zipfile, zlib, struct

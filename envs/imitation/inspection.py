@@ -13,6 +13,7 @@ from envs.imitation.clips import Clip
 from envs.physics.ground import BOX, SPHERE
 
 BEYOND = 1e-3  # rad: an angle so little beyond its limit is at it, as clips in text are rounded
+EXACT = 1e-9  # rad: less is a matter of how numbers are rounded
 NEAR = 0.01  # m above the lowest level: a point there stands
 LOWEST = 0.05  # the share of the frames that are below that level, or one that dips would make it
 JUMP_ANGLE, JUMP_PLACE = 0.3, 0.1  # rad and m from a frame to the next are a jump, if they are also
@@ -221,7 +222,7 @@ def _seam(robot: Character, motion: Clip) -> dict[str, Any]:
     begun = first.copy()
     mujoco.mju_mulQuat(begun[3:7], np.array([np.cos(turn / 2), 0, 0, np.sin(turn / 2)]), first[3:7])
     turns, _ = _changes(robot, np.stack([begun, last]))
-    if turns.shape[1] > 1:
+    if turns[0, 1:].max(initial=0.0) > EXACT:
         worst = int(turns[0, 1:].argmax()) + 1
         found |= {"seam_angle": float(turns[0, worst]), "seam_joint": robot.joint_names[worst]}
     return found | {"seam_height": float(last[2] - first[2]), "seam_tilt": float(turns[0, 0]), "seam_turn": turn}
@@ -230,7 +231,7 @@ def _seam(robot: Character, motion: Clip) -> dict[str, Any]:
 def _speeds(robot: Character, motion: Clip) -> dict[str, Any]:
     turns, moves = _changes(robot, motion.qpos)
     found: dict[str, Any] = {"fastest": 0.0, "fastest_joint": ""}
-    if turns.shape[1] > 1:
+    if turns[:, 1:].max(initial=0.0) > EXACT:
         worst = int(turns[:, 1:].max(axis=0).argmax()) + 1
         found = {"fastest": float(turns[:, worst].max() * motion.fps), "fastest_joint": robot.joint_names[worst]}
     share = np.column_stack([turns / JUMP_ANGLE, moves / JUMP_PLACE])

@@ -16,7 +16,7 @@ from envs.imitation.errors import BadClip
 Order = Literal["wxyz", "xyzw"]
 KNOWN = "npz (ours, mjlab's, holosoma's, loco-mujoco's), DeepMimic's JSON, CSV, or MimicKit's or GMR's pickle"
 UPRIGHT, APART = 0.8, 0.1  # the root's axis points up by so much of 1 on average; two readings of it differ by so much
-MODULES = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
+MODULES = ("numpy", "numpy._core.multiarray", "numpy._core.numeric")
 MAKERS = ("ndarray", "dtype", "_reconstruct", "scalar", "_frombuffer")
 
 
@@ -157,9 +157,18 @@ class _Arrays(pickle.Unpickler):
     """Reads what is made of plain values and NumPy's arrays, and runs nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if module in MODULES and name in MAKERS:
-            return super().find_class(module, name)
+        now = module.replace("numpy.core", "numpy._core")  # what NumPy 1 called otherwise
+        if now in MODULES and name in MAKERS:
+            return super().find_class(now, name)
+        if (module, name) == ("_codecs", "encode"):  # by which pickles older than Python 3 hold bytes
+            return _latin1
         raise BadClip(f"it would run {module}.{name}, and only arrays are read from a pickle")
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise BadClip(f"it holds text in {encoding}, and only arrays are read from a pickle")
+    return text.encode(encoding)
 
 
 def _pickle(path: pathlib.Path, robot: Character) -> Clip:
