@@ -127,7 +127,7 @@ def test_a_part_is_raised_and_no_loop_unless_that_is_said(tmp_path: pathlib.Path
     made.qpos[:, 0] = np.arange(31)
     made.save(place)
     out = tmp_path / "part.npz"
-    convert = ("convert", place, "--robot", robot, "--out", out, "--start", 0.21, "--end", 0.5)
+    convert = ("convert", place, "--robot", robot, "--out", out, "--start", 0.19, "--end", 0.5)
     assert "10 frames at 30 per second, 0.3 s, no loop, 5 joints of robot" in said(*convert, "--raise", -0.125)[0]
     found = clips.load(out)
     np.testing.assert_array_equal(found.qpos[:, 0], np.arange(6, 16))

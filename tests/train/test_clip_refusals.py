@@ -143,3 +143,4 @@ def test_settings_are_refused_before_anything_is_read(tmp_path: pathlib.Path, mo
     monkeypatch.setattr(clip.Wanted, "read", read)
     for kind, out in (("convert", "a.npz"), ("preview", "a.png")):
         refused(here(clip.main, kind, "march", "--out", tmp_path / "nowhere" / out), "cannot write")
+    refused(here(clip.main, "preview", "march", "--out", tmp_path / "a.mp4", "--width", 641), "width must be even")

@@ -10,7 +10,7 @@ import pytest
 from envs.imitation import inspection, march, mjcf, readers, robots
 from envs.imitation.characters import Character
 from envs.imitation.clips import Clip
-from envs.imitation.errors import BadCharacter, BadClip
+from envs.imitation.errors import BadClip
 from tests.envs.imitation.made import about, column, needs_motions, robot, robot_file, still
 from tests.reference import REFERENCE
 
@@ -19,9 +19,11 @@ BELL = np.sin(np.pi * TIMES) ** 2  # from 0 to 1 and back
 BALL = """
 <mujoco><worldbody><body pos="0 0 0.2"><freejoint/><geom type="sphere" size="0.2"/></body></worldbody></mujoco>
 """
-MESH = """
-<mujoco><asset><mesh name="m" vertex="0 0 0 1 0 0 0 1 0 0 0 1"/></asset>
-<worldbody><body><freejoint/><geom type="mesh" mesh="m"/></body></worldbody></mujoco>
+LEG = """
+<mujoco><worldbody><body name="shin" pos="0 0 0.5"><freejoint/>
+  <geom type="capsule" fromto="0 0 -0.05 0 0 -0.46" size="0.04"/>
+  <body name="foot" pos="0 0 -0.4"><joint name="ankle" axis="0 1 0"/>
+    <geom type="box" size="0.08 0.04 0.02" pos="0 0 -0.08"/></body></body></worldbody></mujoco>
 """
 
 
@@ -125,6 +127,19 @@ def test_a_foot_that_a_dip_left_above_the_lowest_point_still_slides(of: Characte
     given.qpos[20, 2] -= 0.05
     seen = inspection.inspect(of, given)
     assert (seen.lowest, seen.slide) == pytest.approx((-0.05, 0.5), abs=1e-6)
+
+
+def test_a_shin_that_turns_in_its_ankle_is_no_foot_that_slides(tmp_path: pathlib.Path) -> None:
+    """The lower end of the shin is as low as the sole, 0.06 m below the ankle about which it swings."""
+    (tmp_path / "leg.xml").write_text(LEG)
+    of = mjcf.character(tmp_path / "leg.xml")
+    given, angle = still(of), 0.1 * BELL
+    given.qpos[:, 0], given.qpos[:, 2] = 0.4 * np.sin(angle), 0.1 + 0.4 * np.cos(angle)
+    given.qpos[:, 3:7] = [about((0, 1, 0), one) for one in angle]
+    given.qpos[:, column(of, "ankle")] = -angle
+    seen = inspection.inspect(of, given)
+    assert (seen.touching, seen.slide_body) == (("foot",), "foot")
+    assert max(abs(seen.lowest), seen.slide) < 1e-3
 
 
 def test_a_ball_that_rolls_does_not_slide(tmp_path: pathlib.Path) -> None:
@@ -246,44 +261,3 @@ def test_deepmimics_clips_are_as_they_were_measured_elsewhere() -> None:
 def test_a_clip_shorter_than_two_steps_is_refused(of: Character) -> None:
     with pytest.raises(BadClip, match="shorter than two steps"):
         inspection.inspect(of, dataclasses.replace(still(of, 2), fps=60.0))
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "words"),
-    [
-        ("robot", None, "is no robot: give humanoid, an MJCF file"),
-        ("robot.urdf", "", "is no robot: give humanoid, an MJCF file"),
-        ("robot.xml", None, "there is no file "),
-        ("robot.txt", None, "cannot be read: No such file"),
-        ("robot.xml", "", "cannot be read: "),
-        ("robot.xml", "<mujoco>", "cannot be read: "),
-        ("robot.xml", "<mujoco/>", "has no free joint at its root"),
-        ("robot.xml", BALL.replace("<freejoint/>", '<joint type="hinge"/>'), "has no free joint at its root"),
-        (
-            "robot.xml",
-            BALL.replace("</worldbody>", "<body><freejoint/><geom size='.1'/></body></worldbody>"),
-            "has 2 free joints",
-        ),
-        (
-            "robot.xml",
-            BALL.replace("</body>", "<body><joint name='s' type='slide'/><geom size='.1'/></body></body>"),
-            "joint s is neither a hinge nor a ball",
-        ),
-        ("robot.xml", MESH, "has no sphere, capsule or box that could touch the floor"),
-    ],
-)
-def test_what_is_no_robot_is_refused(name: str, text: str | None, words: str, tmp_path: pathlib.Path) -> None:
-    if text is not None:
-        (tmp_path / name).write_text(text)
-    with pytest.raises(BadCharacter) as caught:
-        robots.robot(str(tmp_path / name))
-    assert words in str(caught.value) and "\n" not in str(caught.value)
-    if name.endswith(("xml", "txt")):
-        (tmp_path / "folder.xml").mkdir()
-        with pytest.raises(BadCharacter, match="is a folder"):
-            robots.robot(str(tmp_path / "folder.xml"))
-
-
-def test_robots_by_name(tmp_path: pathlib.Path) -> None:
-    assert robots.robot("humanoid").joint_names == march.humanoid().joint_names
-    assert robots.robot(str(robot_file(tmp_path))).name == "robot"

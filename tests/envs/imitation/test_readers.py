@@ -166,6 +166,11 @@ REFUSED: list[tuple[str, Callable[[pathlib.Path], Any], str]] = [
         "not finite in 1 of 4 frames",
     ),
     ("clip.csv", lambda place: text(place.parent, WANTED / 2), "a quaternion of length 0.5 in frame 0, numbers 3 to 6"),
+    (
+        "clip.csv",
+        lambda place: text(place.parent, np.tile([0, 0, 1, 0.2] + [0] * 7, (2, 1))),
+        "a quaternion of length 0.2",
+    ),
     ("clip.npz", lambda place: saved(place.parent, qpos=WANTED), "has qpos: a clip is npz"),
     ("clip.npz", lambda place: saved(place.parent), "has nothing: "),
     (
@@ -195,6 +200,7 @@ REFUSED: list[tuple[str, Callable[[pathlib.Path], Any], str]] = [
     ("clip.pkl", lambda place: dumped(place.parent, {"frames": [0]}), "neither MimicKit's nor GMR's"),
     ("clip.pkl", lambda place: dumped(place.parent, {"fps": 50, "poses": [0]}), "has fps, poses: a clip is"),
     ("clip.pkl", lambda place: dumped(place.parent, {"fps": 50, "frames": [0]}), "has 1 numbers a frame"),
+    ("clip.pkl", lambda place: dumped(place.parent, {"fps": 50, "frames": np.zeros((3, 9))}), "has 9 numbers a frame"),
     (
         "clip.pkl",
         lambda place: dumped(place.parent, {"fps": 0, "frames": np.zeros((3, 10))}),
