@@ -64,7 +64,12 @@ class Wanted:
             raise UserError(f"fps must be from {clips.FPS[0]:g} to {clips.FPS[1]:g}, not {self.fps:g}")
         found = robots.robot(self.robot)
         if self.clip != MARCH:
-            return found, readers.read(pathlib.Path(self.clip), found, self.fps or 0.0, self.quaternion)
+            motion = readers.read(pathlib.Path(self.clip), found, self.fps or 0.0, self.quaternion)
+            if self.quaternion and pathlib.Path(self.clip).suffix.lower() != ".csv":
+                raise UserError(f"the order of the quaternions in {self.clip} is known: leave --quaternion out")
+            if self.fps and abs(motion.fps - self.fps) > 1e-6 * self.fps:
+                raise UserError(f"{self.clip} says that it has {motion.fps:g} frames per second: leave --fps out")
+            return found, motion
         if self.robot != robots.OWN:
             raise UserError(f"the {MARCH} is one of our own humanoid: leave --robot {self.robot} out")
         if self.fps is not None or self.quaternion:

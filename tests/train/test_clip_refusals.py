@@ -59,6 +59,11 @@ BAD: list[tuple[str, Callable[[pathlib.Path], Any], str]] = [
     ("a.csv", lambda folder: (folder / "a.csv").write_text(ROW * 3), "does not say how many frames a second has"),
     ("a.csv --fps 30", lambda folder: (folder / "a.csv").write_text(ROW * 3), "has 0 joint angles a frame"),
     ("bad.npz --fps 60", lambda folder: broken(folder, lambda c: c), "says that it has 30 frames per second"),
+    (
+        "bad.npz --quaternion wxyz",
+        lambda folder: broken(folder, lambda c: c),
+        "bad.npz is known: leave --quaternion out",
+    ),
     ("bad.npz", truncated, "bad.npz cannot be read"),
     ("a.csv", lambda folder: (folder / "a.csv").write_text("x,y\n0,1\n"), "without a header"),
     (

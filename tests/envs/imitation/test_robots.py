@@ -20,8 +20,8 @@ MESH = """
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("robot", None, "is no robot: give humanoid, an MJCF file"),
-        ("robot.urdf", "", "is no robot: give humanoid, an MJCF file"),
+        ("robot", None, "is no robot: give an MJCF file"),
+        ("robot.urdf", "", "is no robot: give an MJCF file"),
         ("robot.xml", None, "there is no file "),
         ("robot.txt", None, "cannot be read: No such file"),
         ("robot.xml", "", "cannot be read: "),
