@@ -6,14 +6,12 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 
+from envs.imitation.errors import BadCharacter
+
 FREE, BALL, HINGE = (
     int(kind) for kind in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL, mujoco.mjtJoint.mjJNT_HINGE)
 )
 FLOOR = "floor"
-
-
-class BadCharacter(ValueError):
-    """A robot that cannot imitate; the message is one line that says why."""
 
 
 @dataclasses.dataclass(frozen=True)

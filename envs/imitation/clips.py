@@ -2,19 +2,18 @@
 
 import dataclasses
 import pathlib
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+
+from envs.imitation.errors import BadClip
 
 FIELDS = ("fps", "qpos", "joint_names", "loop")
 NORM = 0.02  # how far a quaternion's length may be from 1; it is made 1
 UNIFORM = 1e-3  # frames whose durations differ by less, of their mean, last equally long
 FPS = (1.0, 2000.0)
-
-
-class BadClip(ValueError):
-    """A clip that cannot be used; the message is one line that says why."""
+PICKLED = np.empty(0, object)  # stands for an array that only a pickle can hold, and that is not read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,17 +76,36 @@ def checked(clip: Clip, source: object, joint_names: Sequence[str], balls: Seque
         odd = [f"{name} is the clip's alone" for name in clip.joint_names[1:] if name not in its][:1]
         odd += [f"{name} is the robot's alone" for name in joint_names[1:] if name not in mine][:1]
         raise BadClip(f"{source} has other joints than the robot: {', '.join(odd) or 'they are in another order'}")
-    if clip.qpos.ndim != 2 or len(clip.qpos) < 2:
-        count = len(clip.qpos) if clip.qpos.ndim else 0
-        raise BadClip(f"{source} has {count} frame{'s' * (count != 1)}: a motion has two or more")
     if not FPS[0] <= clip.fps <= FPS[1]:
         raise BadClip(f"{source} has {clip.fps:g} frames per second: that must be from {FPS[0]:g} to {FPS[1]:g}")
-    finite = np.isfinite(clip.qpos).all(axis=1)
+    width = 7 + len(joint_names[1:]) + 3 * len(balls[1:])
+    return dataclasses.replace(clip, qpos=sound(clip.qpos, source, width, balls))
+
+
+def sound(qpos: np.ndarray, source: object, width: int, balls: Sequence[int]) -> np.ndarray:
+    """The poses [T, width] with quaternions of length 1 and without jumps in their signs.
+
+    Args:
+      qpos: the poses [T, width] (m, rad, quaternions w x y z).
+      source: what to call them in messages.
+      width: how many numbers a pose of the robot has.
+      balls: where in a pose quaternions begin.
+
+    Raises:
+      BadClip: if they are no motion of such a robot.
+    """
+    if qpos.ndim != 2 or len(qpos) < 2:
+        count = len(qpos) if qpos.ndim else 0
+        raise BadClip(f"{source} has {count} frame{'s' * (count != 1)}: a motion has two or more")
+    if qpos.shape[1] != width:
+        raise BadClip(f"{source} has {qpos.shape[1]} numbers a frame, and the robot {width}")
+    finite = np.isfinite(qpos).all(axis=1)
     if not finite.all():
         raise BadClip(
-            f"{source} has numbers that are not finite in {(~finite).sum()} frames, first in {finite.argmin()}"
+            f"{source} has numbers that are not finite in {(~finite).sum()} of {len(qpos)} frames, first in "
+            f"{finite.argmin()}"
         )
-    qpos = clip.qpos.copy()
+    qpos = qpos.copy()
     for first in balls:
         part = qpos[:, first : first + 4]
         length = np.linalg.norm(part, axis=1)
@@ -100,7 +118,48 @@ def checked(clip: Clip, source: object, joint_names: Sequence[str], balls: Seque
         part /= length[:, None]
         against = (part[1:] * part[:-1]).sum(axis=1) < 0
         part *= np.append(1.0, np.where(np.cumsum(against) % 2, -1.0, 1.0))[:, None]
-    return dataclasses.replace(clip, qpos=qpos)
+    return qpos
+
+
+def arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """All that is in an npz file, by name; arrays of any shape, and those that only a pickle can hold as `PICKLED`.
+
+    Raises:
+      BadClip: if the file is none, or is damaged.
+    """
+    try:
+        with path.open("rb") as stream:  # NumPy leaves one open that it opened itself, if it is spoilt
+            found = np.load(stream, allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                raise BadClip(f"{path} is no npz: it holds one array without a name")
+            with found as file:
+                return {name: _array(file, name) for name in file.files}
+    except BadClip:
+        raise
+    except Exception as error:  # a file that is spoilt can raise anything: of NumPy, zipfile, zlib, struct
+        raise BadClip(f"{path} cannot be read: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+def _array(file: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(file[name])
+    except ValueError as error:
+        if "allow_pickle" in str(error):  # it may be one that nobody needs
+            return PICKLED
+        raise
+
+
+def plain(found: Mapping[str, np.ndarray], name: str, source: object) -> np.ndarray:
+    """One of the `arrays` of a file, of any shape.
+
+    Raises:
+      BadClip: if it is `PICKLED`.
+    """
+    if found[name].dtype == object:
+        raise BadClip(
+            f"{source} holds {name} as a pickle, which could run code: save it as an array of numbers or text"
+        )
+    return found[name]
 
 
 def load(path: pathlib.Path) -> Clip:
@@ -109,17 +168,23 @@ def load(path: pathlib.Path) -> Clip:
     Raises:
       BadClip: if the file is none.
     """
+    return of(arrays(path), path)
+
+
+def of(found: Mapping[str, np.ndarray], source: object) -> Clip:
+    """The clip in arrays by the names, and of the shapes, of `Clip`'s attributes (qpos [T, nq]).
+
+    Raises:
+      BadClip: if they are none.
+    """
+    missing = [name for name in FIELDS if name not in found]
+    if missing:
+        raise BadClip(f"{source} has no {' and no '.join(missing)}; it has {', '.join(found) or 'nothing'}")
+    fps, qpos, names, loop = (plain(found, name, source) for name in FIELDS)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in FIELDS if name not in file.files]
-            if missing:
-                raise BadClip(f"{path} has no {' and no '.join(missing)}; it has {', '.join(file.files)}")
-            names = tuple(map(str, file["joint_names"].reshape(-1)))
-            return Clip(float(file["fps"]), file["qpos"].astype(np.float64), names, bool(file["loop"]))
-    except BadClip:
-        raise
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise BadClip(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+        return Clip(float(fps.item()), qpos.astype(np.float64), tuple(map(str, names.reshape(-1))), bool(loop.item()))
+    except (ValueError, TypeError) as error:
+        raise BadClip(f"{source} cannot be read: {' '.join(str(error).split())}") from error
 
 
 def interpolated(qpos: np.ndarray, frames: np.ndarray, balls: Sequence[int]) -> np.ndarray:

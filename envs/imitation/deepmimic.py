@@ -11,8 +11,10 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from envs.imitation.characters import BadCharacter, Character, prepare, trunk_of
-from envs.imitation.clips import BadClip, Clip
+from envs.imitation import clips
+from envs.imitation.characters import Character, prepare, trunk_of
+from envs.imitation.clips import FPS, Clip
+from envs.imitation.errors import BadCharacter, BadClip
 from envs.imitation.scene import BODY, FRICTION, furnish
 
 # Stiffness of the servos (N m/rad) by what a joint's name ends with; the damping is a tenth of it (s).
@@ -46,7 +48,7 @@ def _json(path: pathlib.Path, error: type[ValueError]) -> dict[str, Any]:
         found = json.loads(path.read_text())
     except OSError as reason:
         raise error(f"{path} cannot be read: {reason.strerror}") from reason
-    except ValueError as reason:
+    except (ValueError, RecursionError) as reason:
         raise error(f"{path} is no JSON: {reason}") from reason
     if not isinstance(found, dict):
         raise error(f"{path} is not DeepMimic's: it holds no object")
@@ -61,13 +63,19 @@ def character(path: pathlib.Path) -> Character:
     """
     found = _json(path, BadCharacter)
     try:
-        joints, bodies = found["Skeleton"]["Joints"], found["BodyDefs"]
-        names = [joint["Name"] for joint in joints]
-        kind = "dog" if any("tail" in name for name in names) else "humanoid"
-        spec, movable = _spec(joints, bodies), [joint for joint in joints if joint["Type"] != "fixed"]
-    except (KeyError, TypeError, IndexError, ValueError) as reason:
-        raise BadCharacter(f"{path} is no character of DeepMimic's: {type(reason).__name__} {reason}") from reason
-    model = spec.compile()
+        return _character(path, found["Skeleton"]["Joints"], found["BodyDefs"])
+    except BadCharacter:
+        raise
+    except (KeyError, TypeError, IndexError, ValueError, ZeroDivisionError) as reason:
+        words = " ".join(str(reason).split())
+        raise BadCharacter(f"{path} is no character of DeepMimic's: {type(reason).__name__} {words}") from reason
+
+
+def _character(path: pathlib.Path, joints: list[dict[str, Any]], bodies: list[dict[str, Any]]) -> Character:
+    names = [joint["Name"] for joint in joints]
+    kind = "dog" if any("tail" in name for name in names) else "humanoid"
+    movable = [joint for joint in joints if joint["Type"] != "fixed"]
+    model = _spec(joints, bodies).compile()
     prepare(model, TIMESTEP)
     # MuJoCo numbers joints limb by limb, and a frame has them in the order of the file.
     ordered = sorted(movable, key=lambda joint: model.joint(joint["Name"]).id)
@@ -161,13 +169,14 @@ def clip(path: pathlib.Path, robot: Character) -> Clip:
         frames = np.array(found["Frames"], float)
         loop = found["Loop"] == "wrap"
     except (KeyError, TypeError, ValueError) as reason:
-        raise BadClip(f"{path} is no clip of DeepMimic's: {type(reason).__name__} {reason}") from reason
-    if frames.ndim != 2 or frames.shape[1] != robot.model.nq + 1:
-        raise BadClip(f"{path} has {frames.shape[-1] - 1} numbers a frame, and {robot.name} {robot.model.nq}")
-    if len(frames) < 2:
-        raise BadClip(f"{path} has {len(frames)} frame: a motion has two or more")
+        words = " ".join(str(reason).split())
+        raise BadClip(f"{path} is no clip of DeepMimic's: {type(reason).__name__} {words}") from reason
     if not robot.frame_order:
         raise BadClip(f"{path} is a clip of DeepMimic's, and {robot.name} none of its characters")
+    if frames.ndim != 2:
+        raise BadClip(f"{path} is no clip of DeepMimic's: its frames are no rows of numbers")
+    if frames.shape[1] != robot.model.nq + 1:
+        raise BadClip(f"{path} has {frames.shape[1] - 1} numbers a frame, and {robot.name} {robot.model.nq}")
     m = robot.model
     sizes = {name: (7, 4, 0, 1)[m.joint(name).type[0]] for name in robot.frame_order}
     qpos, column = np.empty((len(frames), m.nq)), 1
@@ -180,8 +189,9 @@ def clip(path: pathlib.Path, robot: Character) -> Clip:
         part = turned_quaternions(qpos[:, first : first + 4])
         length = np.linalg.norm(part, axis=1, keepdims=True)
         loose = np.abs(length - 1) < LOOSE  # its clips are up to 0.12 off, and DeepMimic makes it 1
-        qpos[:, first : first + 4] = np.where(loose, part / length, part)
+        qpos[:, first : first + 4] = part / np.where(loose, length, 1.0)
+    qpos = clips.sound(qpos, path, m.nq, robot.balls)
     seconds = frames[:-1, 0]
-    if not (seconds > 0).all():
-        raise BadClip(f"{path} has frames that last no time")
+    if not ((seconds >= 1 / FPS[1]) & (seconds <= 1 / FPS[0])).all():
+        raise BadClip(f"{path} has frames that do not last from {1 / FPS[1]:g} to {1 / FPS[0]:g} s")
     return Clip.at_times(np.append(0.0, np.cumsum(seconds)), qpos, robot.joint_names, loop, robot.balls)

@@ -38,8 +38,8 @@ def march(robot: Character | None = None) -> Clip:
         for side, sign in (("left", 1), ("right", -1)):
             thigh = LIFT * up[side]
             _ball(m, pose, f"{side}_hip", _quat([lean, 0, 0]), _quat([0, -thigh, 0]))
-            _hinge(m, pose, f"{side}_knee", 0.05 + 1.6 * thigh)
-            _ball(m, pose, f"{side}_ankle", _quat([0, -0.025 - 0.6 * thigh, 0]), _quat([-lean, 0, 0]))
+            _hinge(m, pose, f"{side}_knee", 0.05 + 2.0 * thigh)
+            _ball(m, pose, f"{side}_ankle", _quat([0, -0.025 - thigh, 0]), _quat([-lean, 0, 0]))
             _ball(m, pose, f"{side}_shoulder", _quat([sign * 0.15, 0, 0]), _quat([0, sign * SWING * wave, 0]))
             _hinge(m, pose, f"{side}_elbow", 0.4)
         data.qpos[:] = pose

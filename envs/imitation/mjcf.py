@@ -5,7 +5,8 @@ import pathlib
 import mujoco
 import numpy as np
 
-from envs.imitation.characters import FREE, BadCharacter, Character, prepare, trunk_of
+from envs.imitation.characters import FREE, Character, prepare, trunk_of
+from envs.imitation.errors import BadCharacter
 from envs.imitation.scene import furnish
 from envs.physics.ground import POINTS
 
@@ -26,7 +27,7 @@ def character(path: pathlib.Path) -> Character:
       BadCharacter: if the file is none, or the robot cannot imitate.
     """
     if not path.is_file():
-        raise BadCharacter(f"there is no file {path}")
+        raise BadCharacter(f"{path} is a folder: name a file" if path.is_dir() else f"there is no file {path}")
     try:
         spec = mujoco.MjSpec.from_file(str(path))
         written = spec.compile()
@@ -37,7 +38,9 @@ def character(path: pathlib.Path) -> Character:
     kp, kd, limit = _gains(written)
     model = _bare(spec, path)
     solid = (written.geom_contype | written.geom_conaffinity)[written.geom_bodyid > 0] != 0
-    geoms = np.flatnonzero(model.geom_bodyid > 0)[solid]
+    geoms = [int(g) for g in np.flatnonzero(model.geom_bodyid > 0)[solid] if int(model.geom_type[g]) in POINTS]
+    if not geoms:
+        raise BadCharacter(f"{path} has no sphere, capsule or box that could touch the floor")
     ends = [body for body in range(1, model.nbody) if body not in model.body_parentid and body > 1]
     return Character(
         name=path.stem,
@@ -48,7 +51,7 @@ def character(path: pathlib.Path) -> Character:
         weight=np.full(model.njnt, 1 / model.njnt),
         joints=model.njnt,
         ends=tuple(ends),
-        geoms=tuple(int(g) for g in geoms if int(model.geom_type[g]) in POINTS),
+        geoms=tuple(geoms),
         may_touch=(),
         trunk=trunk_of(model),
     )
@@ -80,7 +83,7 @@ def _bare(spec: mujoco.MjSpec, path: pathlib.Path) -> mujoco.MjModel:
 def _gains(m: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Stiffness [nv], damping [nv] and torque limits [njnt] of a file's servos."""
     kp, kd, limit = np.zeros(m.nv), np.zeros(m.nv), np.full(m.njnt, np.inf)
-    for joint in np.flatnonzero(m.jnt_actfrclimited):
+    for joint in map(int, np.flatnonzero(m.jnt_actfrclimited)):
         limit[joint] = np.abs(m.jnt_actfrcrange[joint]).max()
     for i in range(m.nu):
         if int(m.actuator_trntype[i]) not in (JOINT, JOINT_IN_PARENT):

@@ -2,20 +2,21 @@
 
 import pathlib
 import pickle
-import zipfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from envs.imitation import clips, deepmimic
 from envs.imitation.characters import BALL, Character
-from envs.imitation.clips import BadClip, Clip
+from envs.imitation.clips import Clip
+from envs.imitation.errors import BadClip
 
 Order = Literal["wxyz", "xyzw"]
 KNOWN = "npz (ours, mjlab's, holosoma's, loco-mujoco's), DeepMimic's JSON, CSV, or MimicKit's or GMR's pickle"
 UPRIGHT, APART = 0.8, 0.1  # the root's axis points up by so much of 1 on average; two readings of it differ by so much
-MODULES = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
+MODULES = ("numpy", "numpy._core.multiarray", "numpy._core.numeric")
 MAKERS = ("ndarray", "dtype", "_reconstruct", "scalar", "_frombuffer")
 
 
@@ -38,67 +39,97 @@ def read(path: pathlib.Path, robot: Character, fps: float = 0.0, quaternion: Ord
         ".txt": lambda: deepmimic.clip(path, robot),
         ".json": lambda: deepmimic.clip(path, robot),
     }
-    if path.suffix not in kinds:
+    kind = path.suffix.lower()
+    if path.is_dir():
+        raise BadClip(f"{path} is a folder: name a file")
+    if kind not in kinds:
         raise BadClip(f"{path} ends in {path.suffix or 'nothing'}: a clip is {KNOWN}")
     if not path.is_file():
         raise BadClip(f"there is no file {path}")
-    return clips.checked(kinds[path.suffix](), path, robot.joint_names, robot.balls)
+    return clips.checked(kinds[kind](), path, robot.joint_names, robot.balls)
 
 
 def _rate(path: pathlib.Path, found: Any, given: float) -> float:
     """Frames per second: what the file says, or what is given where it does not."""
-    rate = float(np.asarray(found).reshape(-1)[0]) if found is not None else given
-    if not rate:
+    if found is not None:
+        return float(np.asarray(found).reshape(-1)[0])
+    if not given:
         raise BadClip(f"{path} does not say how many frames a second has: give --fps")
-    return rate
+    return given
 
 
 def _with_root(
-    path: pathlib.Path, robot: Character, rate: float, position: np.ndarray, quaternion: np.ndarray, joints: np.ndarray
+    path: pathlib.Path,
+    robot: Character,
+    rate: float,
+    position: np.ndarray,
+    quaternion: np.ndarray,
+    joints: np.ndarray,
+    names: Sequence[str] = (),
 ) -> Clip:
-    """A clip of a robot of hinges, not a loop: root [T, 3] and [T, 4] (w x y z), joint angles [T, n]."""
+    """A clip of a robot of hinges, not a loop: root [T, 3] and [T, 4] (w x y z), joint angles [T, n].
+
+    Where the file has the joints' `names`, they may be in another order than the robot's.
+    """
     if joints.ndim != 2 or joints.shape[1] + 7 != robot.model.nq:
         raise BadClip(
             f"{path} has {joints.shape[-1]} joint angles a frame, and {robot.name} {robot.model.nq - 7} numbers below "
             "its root"
         )
-    return Clip(
-        rate, np.concatenate([position, quaternion, joints], axis=1).astype(float), robot.joint_names, loop=False
-    )
+    mine = robot.joint_names
+    if set(names) == set(mine[1:]) and len(names) == joints.shape[1]:
+        joints, names = joints[:, [names.index(name) for name in mine[1:]]], ()
+    qpos = np.concatenate([position, quaternion, joints], axis=1).astype(float)
+    return Clip(rate, qpos, (mine[0], *names) if names else mine, loop=False)
+
+
+def _joint_names(found: Mapping[str, np.ndarray], robot: Character) -> tuple[str, ...]:
+    """What a file calls the joints below the root; nothing if it does not say."""
+    names = found.get("joint_names", clips.PICKLED)
+    said = tuple(name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names.reshape(-1))
+    return said[1:] if len(said) == robot.model.njnt else said
 
 
 def _npz(path: pathlib.Path, robot: Character, fps: float) -> Clip:
+    found = clips.arrays(path)
+    if set(clips.FIELDS) <= set(found):
+        return clips.of(found, path)
+    names, root = _joint_names(found, robot), robot.joint_names[0]
     try:
-        with np.load(path, allow_pickle=False) as file:
-            names = set(file.files)
-            if set(clips.FIELDS) <= names:
-                return clips.load(path)
-            if {"qpos", "frequency"} <= names:  # loco-mujoco
-                return Clip(
-                    _rate(path, file["frequency"], fps), file["qpos"].astype(float), robot.joint_names, loop=False
-                )
-            if "joint_pos" in names:
-                joints, rate = file["joint_pos"], _rate(path, file["fps"] if "fps" in names else None, fps)
-                if joints.ndim == 2 and joints.shape[1] == robot.model.nq:  # holosoma, with the root in it
-                    return _with_root(path, robot, rate, joints[:, :3], joints[:, 3:7], joints[:, 7:])
-                if {"body_pos_w", "body_quat_w"} <= names:  # mjlab; its first body is the root
-                    return _with_root(path, robot, rate, file["body_pos_w"][:, 0], file["body_quat_w"][:, 0], joints)
+        if {"qpos", "frequency"} <= set(found):  # loco-mujoco
+            qpos, rate = clips.plain(found, "qpos", path), _rate(path, clips.plain(found, "frequency", path), fps)
+            return Clip(rate, qpos.astype(float), (root, *names) if names else robot.joint_names, loop=False)
+        if "joint_pos" in found:
+            joints = clips.plain(found, "joint_pos", path)
+            rate = _rate(path, clips.plain(found, "fps", path) if "fps" in found else None, fps)
+            if joints.ndim == 2 and joints.shape[1] == robot.model.nq:  # holosoma, with the root in it
+                return _with_root(path, robot, rate, joints[:, :3], joints[:, 3:7], joints[:, 7:], names)
+            if {"body_pos_w", "body_quat_w"} <= set(found):  # mjlab; its first body is the root
+                place, turn = (clips.plain(found, name, path)[:, 0] for name in ("body_pos_w", "body_quat_w"))
+                return _with_root(path, robot, rate, place, turn, joints, names)
     except BadClip:
         raise
-    except (OSError, ValueError, TypeError, IndexError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, IndexError) as error:
         raise BadClip(f"{path} cannot be read: {' '.join(str(error).split())}") from error
-    raise BadClip(f"{path} has {', '.join(sorted(names)) or 'nothing'}: a clip is {KNOWN}")
+    raise BadClip(f"{path} has {', '.join(sorted(found)) or 'nothing'}: a clip is {KNOWN}")
 
 
 def _csv(path: pathlib.Path, robot: Character, fps: float, order: Order | None) -> Clip:
     """Rows of root position (m), quaternion and joint angles (rad), as Unitree's; without a header."""
     try:
-        rows = np.loadtxt(path, delimiter=",", ndmin=2)
+        with warnings.catch_warnings():  # that it is empty is said below
+            warnings.simplefilter("ignore")
+            rows = np.loadtxt(path, delimiter=",", ndmin=2)
     except (OSError, ValueError) as error:
-        raise BadClip(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+        raise BadClip(
+            f"{path} cannot be read, which must be rows of numbers without a header: {' '.join(str(error).split())}"
+        ) from error
+    if not rows.size:
+        raise BadClip(f"{path} is empty")
     if rows.shape[1] < 7:
         raise BadClip(f"{path} has {rows.shape[1]} columns: root position, quaternion and joint angles are wanted")
     quaternion = rows[:, 3:7]
+    clips.sound(rows[:, :7], path, 7, [3])  # first: one of another length would look like one that is not upright
     if (order or _order(path, quaternion)) == "xyzw":
         quaternion = np.roll(quaternion, 1, axis=1)
     return _with_root(path, robot, _rate(path, None, fps), rows[:, :3], quaternion, rows[:, 7:])
@@ -121,9 +152,18 @@ class _Arrays(pickle.Unpickler):
     """Reads what is made of plain values and NumPy's arrays, and runs nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if module in MODULES and name in MAKERS:
-            return super().find_class(module, name)
+        now = module.replace("numpy.core", "numpy._core")  # what NumPy 1 called otherwise
+        if now in MODULES and name in MAKERS:
+            return super().find_class(now, name)
+        if (module, name) == ("_codecs", "encode"):  # by which pickles older than Python 3 hold bytes
+            return _latin1
         raise BadClip(f"it would run {module}.{name}, and only arrays are read from a pickle")
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise BadClip(f"it holds text in {encoding}, and only arrays are read from a pickle")
+    return text.encode(encoding)
 
 
 def _pickle(path: pathlib.Path, robot: Character) -> Clip:

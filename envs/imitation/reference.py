@@ -10,7 +10,8 @@ from flax import struct
 
 from envs.imitation import clips
 from envs.imitation.characters import Character
-from envs.imitation.clips import BadClip, Clip
+from envs.imitation.clips import Clip
+from envs.imitation.errors import BadClip
 from envs.physics.ground import ground
 
 TOUCHES = 0.03  # m: a point this near to the floor is taken to touch it, for clips are no nearer to what was done
@@ -61,7 +62,7 @@ def build(robot: Character, motions: Sequence[Clip]) -> tuple[Reference, tuple[i
     m, timestep = robot.model, float(robot.model.opt.timestep)
     parts = [_table(robot, motion, timestep) for motion in motions]
     rows = [len(part["qpos"]) for part in parts]
-    cycles = [_cycle(motion) if motion.loop else np.zeros(3) for motion in motions]
+    cycles = [cycle(motion) if motion.loop else np.zeros(3) for motion in motions]
     tables = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     height = tables.pop("height")
     low = m.geom_bodyid[ground(m, robot.geoms).geoms[height.min(axis=0) < TOUCHES]].tolist()
@@ -85,12 +86,29 @@ def _farthest(m: mujoco.MjModel, bodies: set[int]) -> set[int]:
     return bodies - above
 
 
-def _cycle(motion: Clip) -> np.ndarray:
+def cycle(motion: Clip) -> np.ndarray:
+    """By how much a cycle of a loop moves (x and y, m) and turns (rad) whoever was at the origin, [3]."""
     first, last = motion.qpos[0], motion.qpos[-1]
     turn = float(heading(last[3:7]) - heading(first[3:7]))
     turn = (turn + np.pi) % (2 * np.pi) - np.pi
     c, s = np.cos(turn), np.sin(turn)
     return np.append(last[:2] - np.array([[c, -s], [s, c]]) @ first[:2], turn)
+
+
+def repeated(motion: Clip, times: int) -> np.ndarray:
+    """The poses [times (T - 1) + 1, nq] of so many cycles of a loop of T frames, each begun where the last one ends."""
+    x, y, turn = cycle(motion)
+    parts, place, angle = [], np.zeros(2), 0.0
+    for _ in range(times):
+        part = motion.qpos.copy()
+        c, s = np.cos(angle), np.sin(angle)
+        part[:, :2] = part[:, :2] @ np.array([[c, s], [-s, c]]) + place
+        half = np.array([np.cos(angle / 2), 0.0, 0.0, np.sin(angle / 2)])
+        for pose in part:
+            mujoco.mju_mulQuat(pose[3:7], half, pose[3:7].copy())
+        parts.append(part)
+        place, angle = place + np.array([c * x - s * y, s * x + c * y]), angle + turn
+    return np.concatenate([*(part[:-1] for part in parts), parts[-1][-1:]])
 
 
 def _table(robot: Character, motion: Clip, timestep: float) -> dict[str, np.ndarray]:

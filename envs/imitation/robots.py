@@ -3,7 +3,8 @@
 import pathlib
 
 from envs.imitation import deepmimic, march, mjcf
-from envs.imitation.characters import BadCharacter, Character
+from envs.imitation.characters import Character
+from envs.imitation.errors import BadCharacter
 
 OWN = "humanoid"  # the project's own
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from envs.base import UnknownTask
 from envs.imitation import march, readers
-from envs.imitation.characters import BadCharacter
-from envs.imitation.clips import BadClip
+from envs.imitation.errors import BadCharacter, BadClip
 from envs.imitation.robots import OWN, robot
 from envs.imitation.task import Actions, Imitation
 

@@ -5,7 +5,7 @@ import math
 import pathlib
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -170,16 +170,41 @@ def render(player: Player, config: RenderConfig, out: pathlib.Path) -> tuple[lis
         live = Live(player, config.seed)
         paint(live.shown)  # what cannot be drawn is found before all is played
         clips = play(live, config.seed, columns * rows, int(times[-1]) + 1)
-        frames = rich.progress.track(
-            draw(paint, env.dt, clips, times, config),
-            f"drawing {out.name}",
-            total=len(times),
-            console=rich.console.Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-        if kind == ".png":
-            video.write_sheet(part, frames, SHEET_COLUMNS)
-        else:
-            video.write_movie(part, kind, frames, fps, width, height)
+        write(part, out, draw(paint, env.dt, clips, times, config), len(times), fps, (width, height))
     return clips, len(times), fps
+
+
+def write(
+    part: pathlib.Path,
+    out: pathlib.Path,
+    frames: Iterable[np.ndarray],
+    count: int,
+    fps: Fraction,
+    size: tuple[int, int],
+) -> None:
+    """Writes what `out` is to be to `part`, the temporary file, with a bar on the terminal.
+
+    Args:
+      part: the file that is written.
+      out: its name to be, whose ending says what it is: .mp4, .gif, or .png for a sheet.
+      frames: the images, uint8 [height, width, 3].
+      count: how many; 8 of a sheet.
+      fps: images per second.
+      size: width and height in pixels.
+
+    Raises:
+      UserError: if ffmpeg fails.
+    """
+    kind = out.suffix.lower()
+    shown = rich.progress.track(
+        frames,
+        f"drawing {out.name}",
+        total=count,
+        console=rich.console.Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    if kind == ".png":
+        video.write_sheet(part, shown, SHEET_COLUMNS)
+    else:
+        video.write_movie(part, kind, shown, fps, *size)

@@ -27,7 +27,7 @@ def load(run: pathlib.Path, step: int | None = None) -> Player:
     Raises:
       UserError: if there is none, or it cannot be drawn here.
     """
-    trouble = _prepare_graphics()
+    trouble = prepare_graphics()
     # One environment is quicker on the CPU, and an accelerator may be busy training.
     jax.config.update("jax_platforms", "cpu")
     start_jax()
@@ -40,7 +40,7 @@ def load(run: pathlib.Path, step: int | None = None) -> Player:
     return player
 
 
-def _prepare_graphics() -> UserError | None:
+def prepare_graphics() -> UserError | None:
     """Chooses EGL where there is no screen. Must come before anything else imports MuJoCo, which looks only once.
 
     Returns what is wrong if MuJoCo's renderer cannot be loaded at all.
