@@ -94,6 +94,8 @@ def test_several_checkpoints_play_equal_shares(run: pathlib.Path, tmp_path: path
         modes = policy(run, part.observations[part.acted_on()], step).mode()
         np.testing.assert_allclose(part.actions, modes, atol=1e-5)
     assert first == len(found.steps)
+    births = found.observations[found.acted_on()][np.cumsum(found.steps) - 1, 0]
+    assert len(np.unique(births)) == len(births), "two checkpoints began with the same draws"
 
 
 @pytest.mark.parametrize(
