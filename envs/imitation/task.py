@@ -1,8 +1,6 @@
 """The task: a robot with servos imitates clips (Peng et al. 2018, "DeepMimic"; Peng et al. 2019, section 5.3)."""
 
-import contextlib
 import dataclasses
-import io
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -21,11 +19,8 @@ from envs.physics import integrators, rotations
 from envs.physics.ground import ground
 from envs.physics.integrators import Physics
 from envs.physics.joints import ROOT, Joints
-
-with contextlib.redirect_stdout(io.StringIO()):  # MJX prints there that warp, which is optional, is not installed
-    from mujoco import mjx
-
-    from envs.physics.servo import ServoDynamics, Servos
+from envs.physics.servo import ServoDynamics, Servos
+from envs.physics.tree import Places
 
 Actions = Literal["residual", "absolute"]
 AHEAD = 0.1  # s: DeepMimic's servos pull their speed to 0 and so lag by kd / kp
@@ -84,8 +79,6 @@ class Imitation:
         servos = Servos(m, robot.kp, robot.kd, robot.torque_limit)
         self._dynamics = ServoDynamics(m, servos, touching, robot.trunk)
         self._others = ground(m, others)
-        self._model, self._template = mjx.put_model(m), mjx.make_data(m)
-        self._mass = (m.body_mass / m.body_mass.sum()).astype(np.float32)
         self._reward = reward.Reward(robot)
         self._ends = np.array(robot.ends) - 1
         self.action_size = m.nv - ROOT
@@ -128,7 +121,7 @@ class Imitation:
     def arrived(self, state: State, physics: Physics) -> State:
         """Returns the state after a control step from `state` that has led the robot to `physics`."""
         was: Imitating = state.data
-        seen = self._see(physics)
+        seen = self._dynamics.tree.places(physics.qpos)
         now, over = self._next(was, physics)
         robot = self._motion(physics, seen)
         wanted, bodies = self._wanted(now)
@@ -172,7 +165,7 @@ class Imitation:
 
     def _moved(self, physics: Physics, target: jax.Array) -> Physics:
         def forward(p: Physics) -> tuple[jax.Array, Any]:
-            return self._dynamics(self._model, p.qpos, p.qvel, p.qacc_warmstart, target)
+            return self._dynamics(p.qpos, p.qvel, p.qacc_warmstart, target)
 
         def substep(p: Physics, _: None) -> tuple[Physics, None]:
             return integrators.euler(self.mj_model, forward, p)[0], None
@@ -208,25 +201,19 @@ class Imitation:
         ends = bodies[self._ends].at[:, 2].add(root[2])
         return Motion(qpos, qvel, ends, com), bodies
 
-    def _see(self, physics: Physics) -> mjx.Data:
-        """Kinematics and the bodies' velocities of a state."""
-        data = self._template.replace(qpos=physics.qpos, qvel=physics.qvel)
-        return mjx.com_vel(self._model, mjx.com_pos(self._model, mjx.kinematics(self._model, data)))
-
-    def _motion(self, physics: Physics, seen: mjx.Data) -> Motion:
+    def _motion(self, physics: Physics, seen: Places) -> Motion:
         bodies = self._bodies(physics, seen)
         ends = bodies[self._ends].at[:, 2].add(physics.qpos[2])
-        # cvel is of the point of a body that is at the robot's centre of mass just now.
-        velocity = seen.cvel[:, 3:] + jnp.cross(seen.cvel[:, :3], seen.xipos - seen.subtree_com[1])
-        return Motion(physics.qpos, physics.qvel, ends, self._mass @ velocity)
+        com_velocity = self._dynamics.tree.com_velocity(seen, physics.qvel)
+        return Motion(physics.qpos, physics.qvel, ends, com_velocity)
 
-    def _bodies(self, physics: Physics, seen: mjx.Data) -> jax.Array:
+    def _bodies(self, physics: Physics, seen: Places) -> jax.Array:
         """The bodies' places [nbody - 1, 3] from the root, in axes that turn with its heading (m)."""
         arm = seen.xpos[1:] - physics.qpos[:3]
         return jnp.concatenate([_turned(-_heading(physics.qpos[3:7]), arm[:, :2]), arm[:, 2:]], 1)
 
     def _errors(
-        self, physics: Physics, seen: mjx.Data, wanted: Motion, bodies: jax.Array, apart: jax.Array
+        self, physics: Physics, seen: Places, wanted: Motion, bodies: jax.Array, apart: jax.Array
     ) -> dict[str, jax.Array]:
         """How far the robot is from what it imitates: joints (rad), and bodies (m), also from root to root."""
         mine = self._bodies(physics, seen)

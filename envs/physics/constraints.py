@@ -65,9 +65,11 @@ class Limits:
         self._limit_of = np.full(m.nv, len(self._limited))  # of a joint coordinate; past the last where it has none
         self._limit_of[self.dof] = np.arange(len(self._limited))
 
-    def rows(self, model: mjx.Model, qpos: jax.Array, qvel: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def rows(
+        self, model: mjx.Model | mujoco.MjModel, qpos: jax.Array, qvel: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Returns (sign [L], weight [L], target [L, 1]); a sign is 1 where the joint is nearer to its lower limit."""
-        limits, joints = jnp.asarray(self._limited), qpos[self._qpos]
+        limits, joints = self._limited, qpos[self._qpos]
         below, above = joints - model.jnt_range[limits, 0], model.jnt_range[limits, 1] - joints
         sign = jnp.where(below < above, 1.0, -1.0)
         weight, target = impedance(

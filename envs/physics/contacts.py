@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
-from mujoco import mjx
 
 from envs.physics.constraints import EDGES, impedance, moves
 from envs.physics.ground import Ground, ground
 from envs.physics.limbs import Blocks, LimbSolver
+from envs.physics.tree import Places
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,20 +112,20 @@ class FloorContacts:
             for x in (friction, solref, solimp, inverse)
         )
 
-    def edges(self, data: mjx.Data, qvel: jax.Array) -> Edges:
-        """Returns the rows of a state whose kinematics `data` has, at velocities [nv]."""
-        height, place = self._ground.points(data.geom_xpos, data.geom_xmat)
-        arm = jnp.pad(place - data.subtree_com[1], ((0, 1), (0, 0)))
+    def edges(self, places: Places, qvel: jax.Array) -> Edges:
+        """Returns the rows of a robot that is at `places`, at velocities [nv]."""
+        height, place = self._ground.points(places.geom_xpos, places.geom_xmat)
+        arm = jnp.pad(place - places.com, ((0, 1), (0, 0)))
         height = jnp.pad(height, (0, 1), constant_values=1.0)
         trunk, of_limbs = self._linear.split(qvel)
         moved, weights, targets = [], [jnp.zeros(0)], [jnp.zeros(0)]
         for part in self._parts:
             at, friction = part.points, self._friction[part.points]
-            outer = _edges(data, arm[at], self._linear.limbs.trunk[None], part.outer, friction)
+            outer = _edges(places.cdof, arm[at], self._linear.limbs.trunk[None], part.outer, friction)
             speed = outer @ trunk
             inner = jnp.zeros((*outer.shape[:2], 0))
             if part.group is not None:
-                inner = _edges(data, arm[at], self._linear.groups[part.group], part.inner, friction)
+                inner = _edges(places.cdof, arm[at], self._linear.groups[part.group], part.inner, friction)
                 speed += jnp.einsum("nes,ns->ne", inner, of_limbs[part.group])
             flat = at.reshape(-1)
             weight, target = impedance(
@@ -142,12 +142,12 @@ class FloorContacts:
         return Edges(self._parts, self._linear, moved, jnp.concatenate(weights), jnp.concatenate(targets))
 
 
-def _edges(data: mjx.Data, arm: jax.Array, dofs: np.ndarray, moved: np.ndarray, friction: np.ndarray) -> jax.Array:
+def _edges(cdof: jax.Array, arm: jax.Array, dofs: np.ndarray, moved: np.ndarray, friction: np.ndarray) -> jax.Array:
     """Returns how fast each edge of points moves, [n, 4 c, s], by the velocity of coordinates `dofs` [n, s].
 
     `arm` [n, c, 3] is from the centre of mass to the points, `moved` [n, c, s] whether a coordinate moves them.
     """
-    turning, sliding = data.cdof[dofs][:, None, :, :3], data.cdof[dofs][:, None, :, 3:]
+    turning, sliding = cdof[dofs][:, None, :, :3], cdof[dofs][:, None, :, 3:]
     point = (sliding + jnp.cross(turning, arm[:, :, None])) * moved[..., None]  # [n, c, s, 3]
     up, across = point[..., 2], friction[:, :, None, None] * point[..., :2]
     edges = jnp.stack([up + across[..., 1], up - across[..., 1], up + across[..., 0], up - across[..., 0]], 2)

@@ -47,3 +47,13 @@ def rotated(quat: jax.Array, xyz: jax.Array) -> jax.Array:
     """Returns vectors [..., 3] turned by rotations [..., 4]."""
     across = 2 * jnp.cross(quat[..., 1:], xyz)
     return xyz + quat[..., :1] * across + jnp.cross(quat[..., 1:], across)
+
+
+def normalized(quat: jax.Array) -> jax.Array:
+    """Returns quaternions [..., 4] of unit length."""
+    return quat / jnp.linalg.norm(quat, axis=-1, keepdims=True)
+
+
+def matrix(quat: jax.Array) -> jax.Array:
+    """Returns the matrices [..., 3, 3] of rotations [..., 4]; their columns are the turned axes."""
+    return jnp.stack([rotated(quat, axis) for axis in jnp.eye(3)], -1)

@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
-from mujoco import mjx
 
 from envs.physics import newton
 from envs.physics.constraints import Limits, unmet
 from envs.physics.contacts import FloorContacts
 from envs.physics.joints import ROOT, Joints
 from envs.physics.limbs import LimbSolver
+from envs.physics.tree import Tree
 
 
 class Servos:
@@ -50,41 +50,43 @@ class Servos:
 
 
 class ServoDynamics:
-    """Accelerations of a robot with servos, as the integrator `euler` wants them."""
+    """Accelerations of a robot with servos, as the integrator `euler` wants them.
+
+    Attributes:
+      tree: the robot's bodies.
+    """
 
     def __init__(self, mj_model: mujoco.MjModel, servos: Servos, touching: Sequence[int], trunk: Sequence[int]) -> None:
         """Takes what does not change: which geoms touch the floor, and which bodies are the trunk (`LimbSolver`).
 
         Raises:
           NotImplementedError: if the model has other constraints than hinge limits, or touches with other shapes than
-            spheres, capsules and boxes.
+            spheres, capsules and boxes, or what pushes it is more than `Tree` knows.
         """
         m = self._mj = mj_model
         for what in unmet(m, (m.geom_bodyid == 0) & (m.geom_conaffinity != 0)):
             raise NotImplementedError(f"ServoDynamics: {what}")
         self._servos, self._limits, self._linear = servos, Limits(m), LimbSolver(m, trunk)
+        self.tree = Tree(m)
         self._contacts = FloorContacts(m, touching, self._linear)
         h = float(m.opt.timestep)
         self._damping = (h * m.dof_damping).astype(np.float32)
         self._stiff = h * servos.kd + h * h * servos.kp
-        self._template = mjx.make_data(m)
 
     def __call__(
-        self, model: mjx.Model, qpos: jax.Array, qvel: jax.Array, start: jax.Array, target: jax.Array
+        self, qpos: jax.Array, qvel: jax.Array, start: jax.Array, target: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         """Returns accelerations [nv] and the servos' torques [nv] (N m).
 
         Args:
-          model: the model.
           qpos: positions [nq].
           qvel: velocities [nv].
           start: accelerations [nv] at which the solver starts where something touches.
           target: the pose [nq] that the servos pull to.
         """
         m, servos, h = self._mj, self._servos, float(self._mj.opt.timestep)
-        data = self._template.replace(qpos=qpos, qvel=qvel)
-        data = mjx.fwd_velocity(model, mjx.crb(model, mjx.com_pos(model, mjx.kinematics(model, data))))
-        inertia, free = mjx.full_m(model, data), data.qfrc_passive - data.qfrc_bias
+        places = self.tree.places(qpos)
+        inertia, free = self.tree.dynamics(places, qvel)
         blocks = self._linear.blocks(inertia)
 
         # Which servos are at their limit is what a step without contacts would ask of them: what the last step did
@@ -98,8 +100,8 @@ class ServoDynamics:
         blocks = self._linear.plus(blocks, servo + self._damping)
         inertia += jnp.diag(servo + self._damping)
 
-        sign, limit_weight, limit_target = self._limits.rows(model, qpos, qvel)
-        limits, edges = len(self._limits.dof), self._contacts.edges(data, qvel)
+        sign, limit_weight, limit_target = self._limits.rows(m, qpos, qvel)
+        limits, edges = len(self._limits.dof), self._contacts.edges(places, qvel)
 
         def along(a: jax.Array) -> jax.Array:
             return jnp.concatenate([sign * a[self._limits.dof], edges.along(a)])
