@@ -42,14 +42,15 @@ WIDE = dataclasses.replace(
 )
 
 # Learning from logged data, whatever they are: nothing about the scale of rewards is assumed, and the policy's step
-# falls to nothing, for otherwise the last of many policies that are as good by the loss is taken by chance.
+# falls to nothing, for otherwise the last of many policies that are as good by the loss is taken by chance. Minibatches
+# of 256 take half the time, and from a million steps of walker2d learn 15 % less.
 STATIC = AwrConfig(
     policy_lr=1e-3,
     policy_lr_steps=1,  # as long as the run, unless it is given
     value_lr=1e-3,
     beta=0.3,
     value_units="returns",
-    batch_size=256,
+    batch_size=1024,
     policy_updates=1000,
     value_updates=500,
 )
@@ -85,7 +86,8 @@ def preset(env: str) -> TrainConfig:
 
 def static_preset(env: str) -> TrainConfig:
     """The settings for learning from logged data of task `env`."""
-    return TrainConfig(env=env, num_steps=30_000, num_evals=5, awr=STATIC)
+    awr = dataclasses.replace(STATIC, batch_size=256) if env == "cartpole" else STATIC  # which is no harder for it
+    return TrainConfig(env=env, num_steps=30_000, num_evals=5, awr=awr)
 
 
 def _add(config: TrainConfig) -> None:
