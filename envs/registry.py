@@ -55,7 +55,8 @@ _OURS: set[str] = set()  # those of them that come with this project
 # With fast physics on jax.
 _WITHOUT_LAPACK = {"cartpole", "lunar_lander", "ant", "halfcheetah", "hopper", "walker2d", "humanoid"}
 _IMITATE = "imitate/"
-WITH_FILES = {f"{_IMITATE}{name}" for name in ("humanoid", "dog", "robot")}  # which need a robot and a clip to be made
+# Which need a robot and a clip to be made.
+WITH_FILES = {f"{before}{name}" for before in (_IMITATE, f"paper/{_IMITATE}") for name in ("humanoid", "dog", "robot")}
 # Families of tasks that other packages bring: prefix -> (module with `names()` and `make(name, **options)`).
 FAMILIES = {"brax": "envs.adapters.brax_tasks", "playground": "envs.adapters.playground_tasks"}
 _WORDS = ("", "list", "all", "none")  # what `--env` takes for something else than a name
@@ -108,7 +109,7 @@ def source(name: str) -> str:
 
 def calls_lapack(name: str, options: TaskOptions) -> bool:
     """Returns whether task `name` may factorise matrices in LAPACK, as MJX's solver and other packages' tasks do."""
-    if name.startswith(_IMITATE):
+    if name.removeprefix("paper/").startswith(_IMITATE):
         return False
     return name not in _WITHOUT_LAPACK or options.physics != "fast" or options.impl != "jax"
 
@@ -218,7 +219,12 @@ def _register_imitation(name: str) -> None:
 
         return tasks.make(name, robot, clip, touch, actions, fps)
 
+    def build_paper(robot: str = "", clip: tuple[str, ...] = (), touch: tuple[str, ...] = (), fps: float = 0.0) -> Env:
+        return build(robot, clip, touch, "absolute", fps)
+
     register(f"{_IMITATE}{name}", build, "DeepMimic, and section 5.3 of AWR's paper")
+    if name != "march":
+        register(f"paper/{_IMITATE}{name}", build_paper, "DeepMimic, with the actions of AWR's paper")
 
 
 register("cartpole", _cartpole, "Gymnasium CartPole-v1")
