@@ -78,7 +78,8 @@ class Env(Protocol):
     One that can be shown has `positions(state) -> float32 [P]` and either a MuJoCo model, `mj_model`, whose `qpos` they
     are, or `picture(positions, action, width, height) -> uint8 [height, width, 3]`, which draws them; one that imitates
     has `wanted_positions(state) -> float32 [P]`, which pictures show translucent; one that can be pushed has
-    `pushed(state, velocity) -> State`, with `velocity` float32 [3] in m/s.
+    `pushed(state, velocity) -> State`, with `velocity` float32 [3] in m/s. One whose policies take more to play than
+    observations has `deployment() -> dict` of plain JSON values, which exported policies carry.
     """
 
     observation_size: int

@@ -14,6 +14,7 @@ from envs.base import State
 from envs.imitation import reference, reward
 from envs.imitation.characters import Character
 from envs.imitation.clips import Clip
+from envs.imitation.deployment import deployment
 from envs.imitation.reward import Motion
 from envs.physics import integrators, rotations
 from envs.physics.ground import ground
@@ -144,6 +145,16 @@ class Imitation:
     def wanted_positions(self, state: State) -> jax.Array:
         """Returns the positions [nq] that are imitated, for pictures."""
         return self._wanted(state.data)[0].qpos
+
+    def deployment(self) -> dict[str, Any]:
+        """Returns what it takes to play its policies without this project; docs/imitation.md says what is what."""
+        return deployment(self.robot, self._clips, self.may_touch) | {
+            "episode_length": self.episode_length,
+            "actions": self._actions,
+            "action_scale": float(ABSOLUTE if self._actions == "absolute" else RESIDUAL),
+            "ahead": AHEAD,
+            "middle": self._middle.tolist(),
+        }
 
     def pushed(self, state: State, velocity: jax.Array) -> State:
         """Returns `state` with the root's velocity changed by `velocity` float32 [3] (m/s, world axes)."""
