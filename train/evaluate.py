@@ -52,6 +52,8 @@ def main() -> int:
     evaluate, learned = Evaluator(player.env, player.learner, config.episodes, sample=config.sample), player.learned
     seen = evaluate(learned.policy, learned.normalizer, stream(config.seed, "evaluate"))
     returns, lengths, terms = seen.returns, seen.lengths, seen.terms_per_step()
+    share = seen.return_share(player.env)
+    of_most = "" if share is None else f" ({share:.0%} of the most possible)"
     result = {
         "env": player.config.env,
         player.config.clock: player.steps,
@@ -60,6 +62,7 @@ def main() -> int:
         "actions": "sampled" if config.sample else "mode",
         "return_mean": float(returns.mean()),
         "return_std": float(returns.std()),
+        **({} if share is None else {"return_share": share}),
         "steps_mean": float(lengths.mean()),
         "whole": seen.whole(player.env.episode_length),
         "broken": int(seen.broken.sum()),
@@ -70,8 +73,8 @@ def main() -> int:
     def tell() -> None:
         print(
             f"{result['env']} after {player.after}: {result['actions']} return {result['return_mean']:.1f} ± "
-            f"{result['return_std']:.1f} over {config.episodes} episodes of {result['steps_mean']:.0f} steps on average"
-            f", {result['whole']:.0%} whole"
+            f"{result['return_std']:.1f}{of_most} over {config.episodes} episodes of {result['steps_mean']:.0f} steps "
+            f"on average, {result['whole']:.0%} whole"
         )
         if trouble := seen.trouble():
             print(f"{trouble}: see {command('check', '--env', player.config.env)}")
