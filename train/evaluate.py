@@ -12,6 +12,7 @@ from train.engine.evaluation import Evaluator
 from train.engine.jax_setup import start_jax
 from train.engine.player import load_policy
 from train.engine.streams import check_seed, stream
+from train.engine.task_files import Moved, MovedOption
 
 EPISODES_MAX = 1_000_000
 
@@ -32,6 +33,8 @@ class EvaluateConfig:
     """Draw actions from the policy, as in training, instead of its mode."""
     out: pathlib.Path | None = None
     """JSON file to write; RUN/evaluation.json if not given, or RUN/evaluation-sampled.json."""
+    moved: MovedOption = dataclasses.field(default_factory=Moved)
+    """Where files of the task are now that have been moved."""
 
 
 def main() -> int:
@@ -46,7 +49,7 @@ def main() -> int:
         raise UserError(f"episodes must be from 1 to {EPISODES_MAX:,}, not {config.episodes}")
     check_seed(config.seed)
     start_jax()
-    player = load_policy(config.run, config.step)
+    player = load_policy(config.run, config.step, config.moved)
     out = config.out or config.run / ("evaluation-sampled.json" if config.sample else "evaluation.json")
     check_writable(out, "name another file with --out")
     evaluate, learned = Evaluator(player.env, player.learner, config.episodes, sample=config.sample), player.learned

@@ -29,6 +29,7 @@ from train.engine import restoring
 from train.engine.jax_setup import start_jax
 from train.engine.player import Player, load_policy
 from train.engine.streams import check_seed
+from train.engine.task_files import Moved, MovedOption
 from train.pictures.clip_page import Ghost, Places
 from train.pictures.live import Live
 
@@ -55,6 +56,8 @@ class WatchConfig:
     """Address to listen on; 0.0.0.0 lets other computers in."""
     port: int = 8080
     """Port to listen on."""
+    moved: MovedOption = dataclasses.field(default_factory=Moved)
+    """Where files of the task are now that have been moved."""
 
     def validate(self) -> None:
         """Raises UserError for the first setting that makes no sense."""
@@ -275,7 +278,7 @@ def main() -> int:
     # One environment is quicker on the CPU, and an accelerator may be busy training.
     jax.config.update("jax_platforms", "cpu")
     start_jax()
-    player = load_policy(config.run, config.step)
+    player = load_policy(config.run, config.step, config.moved)
     if not hasattr(player.env, "mj_model"):
         raise UserError(f"task {player.config.env!r} cannot be watched: it has no MuJoCo model")
     live = Live(player, config.seed)
