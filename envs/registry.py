@@ -42,12 +42,17 @@ class TaskOptions:
     """Frames per second of clips whose files do not say."""
 
     def placed(self) -> "TaskOptions":
-        """The options with whole paths, which mean the same files from another working directory."""
-        whole = [
-            os.path.abspath(os.path.expanduser(path)) if os.path.exists(os.path.expanduser(path)) else path
-            for path in (self.robot, *self.clip)
-        ]
-        return dataclasses.replace(self, robot=whole[0] if self.robot else "", clip=tuple(whole[1:]))
+        """The options with whole paths, which mean the same files from another working directory.
+
+        What has no ending is the name of something that the project brings itself, even where a folder is called so.
+        """
+        whole = [_whole(path) if os.path.splitext(path)[1] else path for path in (self.robot, *self.clip)]
+        return dataclasses.replace(self, robot=whole[0], clip=tuple(whole[1:]))
+
+
+def _whole(path: str) -> str:
+    found = os.path.abspath(os.path.expanduser(path))
+    return found if os.path.exists(found) else path
 
 
 _FACTORIES: dict[str, tuple[Callable[..., Env], str]] = {}

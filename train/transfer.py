@@ -22,6 +22,7 @@ from train.engine.evaluation import Evaluator
 from train.engine.jax_setup import start_jax
 from train.engine.player import Player, load_policy
 from train.engine.streams import check_seed, stream
+from train.engine.task_files import Moved, MovedOption
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,8 @@ class TransferConfig:
     """Seconds of a step of C MuJoCo, for imitate/ tasks."""
     drive: Literal["servo", "stable_pd"] = "servo"
     """Servos of imitate/ tasks there: those of training, or DeepMimic's (which want steps of 1/1200 s or less)."""
+    moved: MovedOption = dataclasses.field(default_factory=Moved)
+    """Where files of the task are now that have been moved."""
 
 
 def play_in_gymnasium(player: Player, episodes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +112,7 @@ def main() -> int:
         raise UserError(f"timestep must be above 0 and at most 1, not {config.timestep:g}")
     check_seed(config.seed)
     start_jax()
-    player = load_policy(config.run, config.step)
+    player = load_policy(config.run, config.step, config.moved)
     out = config.out or config.run / "transfer.json"
     check_writable(out, "name another file with --out")
     imitates = hasattr(player.env, "wanted_positions")

@@ -1,6 +1,6 @@
 """Plays an exported policy of an imitate/ task in C MuJoCo, with MuJoCo, NumPy and onnxruntime alone.
 
-    python play_imitation.py policy.onnx --episodes 100
+    python play_imitation.py policy.onnx 100
 
 plays whole episodes of the most probable action, begun anywhere in the clips, and prints how long the robot stayed up
 and how far its joints were from the clip's. The robot, its servos and the clips are in the file's metadata,

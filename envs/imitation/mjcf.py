@@ -35,7 +35,8 @@ def character(path: pathlib.Path) -> Character:
         raise BadCharacter(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     if written.njnt == 0 or written.jnt_type[0] != FREE:
         raise BadCharacter(f"{path} has no free joint at its root")
-    kp, kd, limit = _gains(written)
+    _refuse_forces(written, path)
+    kp, kd, limit = _gains(written, path)
     model = _bare(spec, path)
     solid = (written.geom_contype | written.geom_conaffinity)[written.geom_bodyid > 0] != 0
     geoms = [int(g) for g in np.flatnonzero(model.geom_bodyid > 0)[solid] if int(model.geom_type[g]) in POINTS]
@@ -80,7 +81,16 @@ def _bare(spec: mujoco.MjSpec, path: pathlib.Path) -> mujoco.MjModel:
     return model
 
 
-def _gains(m: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _refuse_forces(m: mujoco.MjModel, path: pathlib.Path) -> None:
+    """Raises BadCharacter for forces that the physics of imitation does not know."""
+    for name in ("density", "viscosity"):
+        if getattr(m.opt, name):
+            raise BadCharacter(f"{path}: {name} must be 0, not {getattr(m.opt, name):g}: no fluid is simulated")
+    for body in map(int, np.flatnonzero(m.body_gravcomp)):
+        raise BadCharacter(f"{path}: gravcomp of {m.body(body).name or body} must be 0: weight is not compensated")
+
+
+def _gains(m: mujoco.MjModel, path: pathlib.Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Stiffness [nv], damping [nv] and torque limits [njnt] of a file's servos."""
     kp, kd, limit = np.zeros(m.nv), np.zeros(m.nv), np.full(m.njnt, np.inf)
     for joint in map(int, np.flatnonzero(m.jnt_actfrclimited)):
@@ -97,6 +107,11 @@ def _gains(m: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         else:
             most = np.abs(m.actuator_ctrlrange[i]).max() if m.actuator_ctrllimited[i] else np.inf
         limit[driven] = min(limit[driven], most * gear)
+    for joint in map(int, np.flatnonzero(m.jnt_stiffness.reshape(m.njnt, -1).any(axis=1)) if kp.any() else ()):
+        raise BadCharacter(
+            f"{path}: joint {m.joint(joint).name or joint} has a spring besides the file's servos, which is not "
+            "simulated: set its stiffness to 0"
+        )
     if not kp.any():
         kp[6:] = m.jnt_stiffness[m.dof_jntid[6:]] if m.jnt_stiffness.ndim == 1 else m.jnt_stiffness[m.dof_jntid[6:], 0]
     if not kp.any():

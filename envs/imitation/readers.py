@@ -54,7 +54,7 @@ def _rate(path: pathlib.Path, found: Any, given: float) -> float:
     if found is not None:
         return float(np.asarray(found).reshape(-1)[0])
     if not given:
-        raise BadClip(f"{path} does not say how many frames a second has: give --fps")
+        raise BadClip(f"{path} does not say how many frames a second has: give --fps (--env.fps of a task)")
     return given
 
 
@@ -144,7 +144,10 @@ def _order(path: pathlib.Path, quaternion: np.ndarray) -> Order:
     }
     better, worse = sorted(up, key=lambda order: -up[order])
     if up[better] < UPRIGHT or up[better] - up[worse] < APART:
-        raise BadClip(f"{path} does not show in which order its quaternions are: give --quaternion wxyz, or xyzw")
+        raise BadClip(
+            f"{path} does not show in which order its quaternions are: give --quaternion wxyz, or xyzw"
+            " (for a task, to awr-mjx clip convert)"
+        )
     return better
 
 

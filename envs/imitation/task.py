@@ -54,6 +54,8 @@ class Imitation:
 
     Attributes:
       may_touch: the bodies that may touch the floor: the robot's own, and those that do so in the clips.
+      return_max: the most that an episode can return: 1 a step.
+      clip_rows: in how many rows of each clip, from its first on, an episode can begin; a row is a physics step.
 
     An action moves the servos' targets: from where the clip will be in 0.1 s by up to 0.5 rad a joint ("residual"), or
     from the middle of the joints by up to pi ("absolute", the paper's).
@@ -72,9 +74,13 @@ class Imitation:
         self.robot, self._actions = robot, actions
         self.dt = float(m.opt.timestep) * robot.substeps
         self.episode_length = round(SECONDS / self.dt)
+        self.return_max = float(self.episode_length)
         self._ahead = round(AHEAD / float(m.opt.timestep))
         self._joints = Joints(m)
         self._clips, self.may_touch = reference.build(robot, motions)
+        rows = np.asarray(self._clips.rows)  # where a clip ends that is no loop, a control step is left
+        rows = np.where(self._clips.loops, rows, np.maximum(rows - robot.substeps, 1))
+        self.clip_rows: tuple[int, ...] = tuple(rows.tolist())
         touching = [g for g in robot.geoms if m.geom_bodyid[g] in self.may_touch]
         others = [g for g in robot.geoms if m.geom_bodyid[g] not in self.may_touch]
         servos = Servos(m, robot.kp, robot.kd, robot.torque_limit)
@@ -91,10 +97,8 @@ class Imitation:
     def reset(self, key: jax.Array) -> State:
         """Returns the beginning of an episode: a clip's pose and speed at a time of its own."""
         key_clip, key_row = jax.random.split(key)
-        clip = jax.random.randint(key_clip, (), 0, len(self._clips.rows))
-        rows = self._clips.rows[clip]
-        rows = jnp.where(self._clips.loops[clip], rows, jnp.maximum(rows - self.robot.substeps, 1))
-        return self.start(clip, jax.random.randint(key_row, (), 0, rows))
+        clip = jax.random.randint(key_clip, (), 0, len(self.clip_rows))
+        return self.start(clip, jax.random.randint(key_row, (), 0, jnp.array(self.clip_rows, jnp.int32)[clip]))
 
     def start(self, clip: jax.Array, row: jax.Array) -> State:
         """Returns the beginning of an episode at row `row` of clip number `clip`, int32 [] both."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from envs.base import UnknownTask
 from envs.imitation import march, readers
+from envs.imitation.clips import FPS
 from envs.imitation.errors import BadCharacter, BadClip
 from envs.imitation.robots import OWN, robot
 from envs.imitation.task import Actions, Imitation
@@ -45,6 +46,8 @@ def make(
         raise UnknownTask(f"imitate/{name} needs a clip to imitate: --env.clip FILE (see awr-mjx clip --help)")
     if not character:
         raise UnknownTask(f"imitate/{name} needs a robot: --env.robot FILE.xml (MJCF), DeepMimic's FILE.txt, or {OWN}")
+    if fps and not FPS[0] <= fps <= FPS[1]:
+        raise UnknownTask(f"--env.fps must be from {FPS[0]:g} to {FPS[1]:g}, not {fps:g}")
     try:
         one = robot(character)
         found = [march.march(one) if clip == MARCH else readers.read(pathlib.Path(clip), one, fps) for clip in clips]
@@ -52,5 +55,7 @@ def make(
         if unknown:
             raise BadCharacter(f"{one.name} has no body {unknown[0]}: it has {', '.join(one.bodies)}")
         return Imitation(one.touching(touch), found, actions)
-    except (BadCharacter, BadClip, NotImplementedError) as error:
+    except (BadCharacter, BadClip) as error:
         raise UnknownTask(str(error)) from error
+    except NotImplementedError as error:
+        raise UnknownTask(f"{character} has what cannot be simulated: {error}") from error

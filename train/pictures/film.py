@@ -16,6 +16,7 @@ from train.console.errors import UserError
 from train.console.files import replacing
 from train.engine.player import Player
 from train.engine.streams import check_seed
+from train.engine.task_files import Moved, MovedOption
 from train.pictures import video
 from train.pictures.live import Live, Shown
 from train.pictures.painters import find_camera, painter
@@ -55,6 +56,8 @@ class RenderConfig:
     """Environments to show side by side, as columns x rows: 3x3 has nine, with the seeds from `seed` on."""
     overlay: bool = True
     """Write the time, the return and the reward of the episode into the picture."""
+    moved: MovedOption = dataclasses.field(default_factory=Moved)
+    """Where files of the task are now that have been moved."""
 
     def cells(self) -> tuple[int, int]:
         """Columns and rows of the grid.

@@ -16,12 +16,13 @@ from envs.base import BrokenTask, Env
 from train.console.errors import UserError
 from train.engine.jax_setup import start_jax
 from train.engine.player import Player, load_policy
+from train.engine.task_files import STAYED, Moved
 from train.pictures.live import Shown
 
 GHOST = (0.45, 0.65, 1.0, 0.35)  # red, green, blue and how opaque, of what is imitated
 
 
-def load(run: pathlib.Path, step: int | None = None) -> Player:
+def load(run: pathlib.Path, step: int | None = None, moved: Moved = STAYED) -> Player:
     """The policy of a run, as `train.engine.player.load_policy`, in a process that can draw it.
 
     Raises:
@@ -32,7 +33,7 @@ def load(run: pathlib.Path, step: int | None = None) -> Player:
     jax.config.update("jax_platforms", "cpu")
     start_jax()
     try:
-        player = load_policy(run, step)
+        player = load_policy(run, step, moved)
     except (ImportError, RuntimeError) as error:  # MuJoCo's own, for the same reason
         raise trouble or error from error
     if trouble and not hasattr(player.env, "picture"):
