@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+import jax
 import mujoco
 import numpy as np
 
@@ -45,14 +46,17 @@ def deployment(robot: Character, clips: Reference, may_touch: Sequence[int]) -> 
 def _clip(clips: Reference, number: int) -> dict[str, Any]:
     first = int(clips.first[number])
     rows = slice(first, first + int(clips.rows[number]))
-    tables = {
-        "qpos": clips.qpos[rows],
-        "qvel": clips.qvel[rows],
-        "lift": clips.lift[rows],
-        "cycle": clips.cycle[number],
+
+    def listed(table: jax.Array, part: slice | int) -> list[Any]:
+        return np.asarray(table, np.float64)[part].round(DECIMALS).tolist()
+
+    return {
+        "loop": bool(clips.loops[number]),
+        "cycle": listed(clips.cycle, number),
+        "qpos": listed(clips.qpos, rows),
+        "qvel": listed(clips.qvel, rows),
+        "lift": listed(clips.lift, rows),
     }
-    listed = {name: np.asarray(table, np.float64).round(DECIMALS).tolist() for name, table in tables.items()}
-    return {"loop": bool(clips.loops[number]), **listed}
 
 
 def mjcf(robot: Character) -> str:
@@ -77,12 +81,7 @@ def mjcf(robot: Character) -> str:
     places = [_add(top, "worldbody")]
     for body in range(m.nbody):
         if body:
-            parent = places[m.body_parentid[body]]
-            place = {"pos": m.body_pos[body], "quat": m.body_quat[body]}
-            places.append(_add(parent, "body", name=robot.bodies[body - 1], **place))
-            if m.body_mass[body]:
-                moment = {"mass": m.body_mass[body], "diaginertia": m.body_inertia[body]}
-                _add(places[body], "inertial", pos=m.body_ipos[body], quat=m.body_iquat[body], **moment)
+            places.append(_body(places[m.body_parentid[body]], robot, body))
         for joint in np.flatnonzero(m.jnt_bodyid == body):
             _joint(places[body], robot, int(joint))
         for geom in np.flatnonzero(m.geom_bodyid == body):
@@ -90,6 +89,15 @@ def mjcf(robot: Character) -> str:
                 _geom(places[body], m, int(geom))
     ElementTree.indent(top)
     return ElementTree.tostring(top, "unicode")
+
+
+def _body(parent: ElementTree.Element, robot: Character, body: int) -> ElementTree.Element:
+    m = robot.model
+    found = _add(parent, "body", name=robot.bodies[body - 1], pos=m.body_pos[body], quat=m.body_quat[body])
+    if m.body_mass[body]:
+        moment = {"mass": m.body_mass[body], "diaginertia": m.body_inertia[body]}
+        _add(found, "inertial", pos=m.body_ipos[body], quat=m.body_iquat[body], **moment)
+    return found
 
 
 def _joint(body: ElementTree.Element, robot: Character, joint: int) -> None:
