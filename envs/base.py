@@ -74,10 +74,15 @@ class Env(Protocol):
 
     A task may also have `observation_names` [O] and `action_names` [A], which exported policies then carry, and
     `terms(state, action, after) -> dict`, more numbers float32 [] by name to log of the step from `state` to `after`;
-    a step in which one is not finite is left out of its mean.
+    a step in which one is not finite is left out of its mean. If it has `return_max`, the most that an episode can
+    return, mean returns are also logged as a share of it.
     One that can be shown has `positions(state) -> float32 [P]` and either a MuJoCo model, `mj_model`, whose `qpos` they
-    are, or `picture(positions, action, width, height) -> uint8 [height, width, 3]`, which draws them; one that can be
-    pushed has `pushed(state, velocity) -> State`, with `velocity` float32 [3] in m/s.
+    are, or `picture(positions, action, width, height) -> uint8 [height, width, 3]`, which draws them; one that imitates
+    has `wanted_positions(state) -> float32 [P]`, which pictures show translucent, and, if an episode can begin anywhere
+    in its clips, `start(clip, row) -> State`, int32 [] both, and `clip_rows`, which says how many rows each clip has to
+    begin in, a `mj_model.opt.timestep` each; one that can be pushed has `pushed(state, velocity) -> State`, with
+    `velocity` float32 [3] in m/s. One whose policies take more to play than observations has `deployment() -> dict`
+    of plain JSON values, which exported policies carry.
     """
 
     observation_size: int

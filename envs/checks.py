@@ -1,6 +1,7 @@
 """Does a task keep the protocol of `envs.base`? Found out before anything long starts, and said in one line."""
 
 import dataclasses
+import json
 import math
 import os
 import traceback
@@ -17,7 +18,7 @@ from envs.base import BrokenTask, Env, Twin, action_names, observation_names
 LONGEST = 2**31 - 1  # control steps of an episode are counted in 32 bits
 RESETS = 64  # that are drawn
 JAX = os.path.dirname(jax.__file__) + os.sep
-OPTIONAL = ("max_envs", "gymnasium", "terms", "mj_model", "positions", "picture", "pushed")
+OPTIONAL = ("max_envs", "gymnasium", "terms", "mj_model", "positions", "picture", "pushed", "deployment")
 
 
 def check_task(env: Env) -> None:
@@ -158,6 +159,19 @@ def _check_optional(env: Env) -> None:
             raise
         except (Exception, SystemExit) as error:
             raise raised(what, error) from error
+    if "deployment" in there:
+        _check_deployment(there["deployment"])
+
+
+def _check_deployment(deployment: Callable[[], Any]) -> None:
+    try:
+        found = deployment()
+    except (Exception, SystemExit) as error:
+        raise raised("deployment", error) from error
+    try:
+        json.dumps(found, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BrokenTask(f"broken task: deployment gives what is no plain JSON: {error}") from error
 
 
 def _described(value: Any) -> str:

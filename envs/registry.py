@@ -5,6 +5,7 @@ import difflib
 import functools
 import importlib
 import inspect
+import os
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -29,12 +30,38 @@ class TaskOptions:
     """Brax's physics, for brax/ tasks."""
     wind: bool = False
     """Wind and turbulence, for lunar_lander; Gymnasium's enable_wind."""
+    robot: str = ""
+    """The robot of imitate/ tasks: an MJCF file, one of DeepMimic's character files, or humanoid, the project's own."""
+    clip: tuple[str, ...] = ()
+    """Motion clips for it to imitate."""
+    touch: tuple[str, ...] = ()
+    """Names of its bodies that may touch the floor, besides those that do so in the clips."""
+    actions: Literal["residual", "absolute"] = "residual"
+    """What moves its servos: what is added to the clip 0.1 s ahead, or poses about the middle of the joints (paper)."""
+    fps: float = 0.0
+    """Frames per second of clips whose files do not say."""
+
+    def placed(self) -> "TaskOptions":
+        """The options with whole paths, which mean the same files from another working directory.
+
+        What has no ending is the name of something that the project brings itself, even where a folder is called so.
+        """
+        whole = [_whole(path) if os.path.splitext(path)[1] else path for path in (self.robot, *self.clip)]
+        return dataclasses.replace(self, robot=whole[0], clip=tuple(whole[1:]))
+
+
+def _whole(path: str) -> str:
+    found = os.path.abspath(os.path.expanduser(path))
+    return found if os.path.exists(found) else path
 
 
 _FACTORIES: dict[str, tuple[Callable[..., Env], str]] = {}
 _OURS: set[str] = set()  # those of them that come with this project
 # With fast physics on jax.
 _WITHOUT_LAPACK = {"cartpole", "lunar_lander", "ant", "halfcheetah", "hopper", "walker2d", "humanoid"}
+_IMITATE = "imitate/"
+# Which need a robot and a clip to be made.
+WITH_FILES = {f"{before}{name}" for before in (_IMITATE, f"paper/{_IMITATE}") for name in ("humanoid", "dog", "robot")}
 # Families of tasks that other packages bring: prefix -> (module with `names()` and `make(name, **options)`).
 FAMILIES = {"brax": "envs.adapters.brax_tasks", "playground": "envs.adapters.playground_tasks"}
 _WORDS = ("", "list", "all", "none")  # what `--env` takes for something else than a name
@@ -87,6 +114,8 @@ def source(name: str) -> str:
 
 def calls_lapack(name: str, options: TaskOptions) -> bool:
     """Returns whether task `name` may factorise matrices in LAPACK, as MJX's solver and other packages' tasks do."""
+    if name.removeprefix("paper/").startswith(_IMITATE):
+        return False
     return name not in _WITHOUT_LAPACK or options.physics != "fast" or options.impl != "jax"
 
 
@@ -183,9 +212,31 @@ def _register_gymnasium(name: str, task: str) -> None:
     register(f"paper/{name}", build_paper, f"Gym {task}-v2 on MuJoCo 2.0")
 
 
+def _register_imitation(name: str) -> None:
+    def build(
+        robot: str = "",
+        clip: tuple[str, ...] = (),
+        touch: tuple[str, ...] = (),
+        actions: Literal["residual", "absolute"] = "residual",
+        fps: float = 0.0,
+    ) -> Env:
+        from envs.imitation import tasks
+
+        return tasks.make(name, robot, clip, touch, actions, fps)
+
+    def build_paper(robot: str = "", clip: tuple[str, ...] = (), touch: tuple[str, ...] = (), fps: float = 0.0) -> Env:
+        return build(robot, clip, touch, "absolute", fps)
+
+    register(f"{_IMITATE}{name}", build, "DeepMimic, and section 5.3 of AWR's paper")
+    if name != "march":
+        register(f"paper/{_IMITATE}{name}", build_paper, "DeepMimic, with the actions of AWR's paper")
+
+
 register("cartpole", _cartpole, "Gymnasium CartPole-v1")
 register("lunar_lander", _lunar_lander, "Gymnasium LunarLander-v3")
 register("inverted_pendulum", _inverted_pendulum, "Gymnasium InvertedPendulum-v5")
 for _name in ("Ant", "HalfCheetah", "Hopper", "Walker2d", "Humanoid"):
     _register_gymnasium(_name.lower(), _name)
+for _name in ("march", "humanoid", "dog", "robot"):
+    _register_imitation(_name)
 _OURS.update(_FACTORIES)

@@ -48,7 +48,7 @@ def help_of(args: tuple[str, ...]) -> str:
 def test_options_of_every_command_are_there(page: pathlib.Path) -> None:
     known: dict[tuple[str, ...], str] = {}
     for name, *args in commands(page):
-        program = (name, args[0]) if name in ("benchmark", "data") and args else (name,)
+        program = (name, args[0]) if name in ("benchmark", "clip", "data") and args else (name,)
         text = known.setdefault(program, help_of(program))
         assert text, f"{page.name}: {program}"
         for arg in args:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import pathlib
+import socket
 import subprocess
 import sys
 import time
@@ -87,6 +88,12 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def refusal(monkeypatch: pytest.MonkeyPatch, program: Any, *args: object) -> str:

@@ -3,12 +3,20 @@
 Everything that is compared is measured in one process, in turns, so that ratios hold on a machine whose speed drifts.
 """
 
-from train.benchmarks import ablations, loop, peers, physics, static, train
+from train.benchmarks import ablations, imitation, loop, peers, physics, static, train
 from train.console import cli
 from train.console.commands import program
 from train.console.errors import run_program
 
-KINDS = {"train": train, "peers": peers, "ablations": ablations, "static": static, "loop": loop, "physics": physics}
+KINDS = {
+    "train": train,
+    "peers": peers,
+    "ablations": ablations,
+    "static": static,
+    "imitation": imitation,
+    "loop": loop,
+    "physics": physics,
+}
 
 
 def main() -> int:

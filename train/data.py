@@ -25,6 +25,7 @@ from train.engine import fitted_q, weighing
 from train.engine.jax_setup import start_jax
 from train.engine.player import Player, load_policy
 from train.engine.streams import check_seed
+from train.engine.task_files import Moved, MovedOption
 from train.pictures import data_figure
 
 KINDS = {
@@ -80,6 +81,8 @@ class Weigh:
     """NAME.npz or NAME.parquet: episode, step, value, return, advantage and weight of every step."""
     step: int | None = None
     """Checkpoint, by its steps; the newest sound one if not given."""
+    moved: MovedOption = dataclasses.field(default_factory=Moved)
+    """Where files of the task are now that have been moved."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +94,8 @@ class Fqe:
     """Run folder, of the set's task."""
     step: int | None = None
     """Checkpoint, by its steps; the newest sound one if not given."""
+    moved: MovedOption = dataclasses.field(default_factory=Moved)
+    """Where files of the task are now that have been moved."""
     episodes_held_out: float = 0.1
     """Q is asked in the first observations of this share of the episodes, and learned from the others; 0: all, all."""
     gamma: float | None = None
@@ -194,7 +199,7 @@ def weigh(config: Weigh) -> int:
     weighing.refuse_without_values(settings.read(config.run).awr, config.run)
     found = config.wanted.read()
     start_jax()
-    player = _player(config.run, config.step, found, config.wanted.set)
+    player = _player(config, found)
     columns, seen = weighing.weigh(player, found)
     table.write(columns, config.out)
     awr = player.config.awr
@@ -227,7 +232,7 @@ def fqe(config: Fqe) -> int:
     logged.validate()
     (found,) = logged.read()
     start_jax()
-    player = _player(config.run, config.step, found, config.wanted.set)
+    player = _player(config, found)
     if config.gamma is None:
         method = dataclasses.replace(method, gamma=1.0 - 1.0 / float(player.learner.horizon(player.learned)))
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -254,11 +259,11 @@ def fqe(config: Fqe) -> int:
     return 0
 
 
-def _player(run: pathlib.Path, step: int | None, found: DataSet, source: str) -> Player:
+def _player(config: Weigh | Fqe, found: DataSet) -> Player:
     """The policy of a run, of the sizes of a set."""
-    player = load_policy(run, step)
+    player = load_policy(config.run, config.step, config.moved)
     of = player.learner
-    refuse_other_sizes(found, source, player.config.env, of.observation_size, of.action_size, of.discrete)
+    refuse_other_sizes(found, config.wanted.set, player.config.env, of.observation_size, of.action_size, of.discrete)
     return player
 
 

@@ -12,6 +12,7 @@ from train.engine.evaluation import Evaluator
 from train.engine.jax_setup import start_jax
 from train.engine.player import load_policy
 from train.engine.streams import check_seed, stream
+from train.engine.task_files import Moved, MovedOption
 
 EPISODES_MAX = 1_000_000
 
@@ -32,6 +33,8 @@ class EvaluateConfig:
     """Draw actions from the policy, as in training, instead of its mode."""
     out: pathlib.Path | None = None
     """JSON file to write; RUN/evaluation.json if not given, or RUN/evaluation-sampled.json."""
+    moved: MovedOption = dataclasses.field(default_factory=Moved)
+    """Where files of the task are now that have been moved."""
 
 
 def main() -> int:
@@ -46,12 +49,14 @@ def main() -> int:
         raise UserError(f"episodes must be from 1 to {EPISODES_MAX:,}, not {config.episodes}")
     check_seed(config.seed)
     start_jax()
-    player = load_policy(config.run, config.step)
+    player = load_policy(config.run, config.step, config.moved)
     out = config.out or config.run / ("evaluation-sampled.json" if config.sample else "evaluation.json")
     check_writable(out, "name another file with --out")
     evaluate, learned = Evaluator(player.env, player.learner, config.episodes, sample=config.sample), player.learned
     seen = evaluate(learned.policy, learned.normalizer, stream(config.seed, "evaluate"))
     returns, lengths, terms = seen.returns, seen.lengths, seen.terms_per_step()
+    share = seen.return_share(player.env)
+    of_most = "" if share is None else f" ({share:.0%} of the most possible)"
     result = {
         "env": player.config.env,
         player.config.clock: player.steps,
@@ -60,7 +65,9 @@ def main() -> int:
         "actions": "sampled" if config.sample else "mode",
         "return_mean": float(returns.mean()),
         "return_std": float(returns.std()),
+        **({} if share is None else {"return_share": share}),
         "steps_mean": float(lengths.mean()),
+        "whole": seen.whole(player.env.episode_length),
         "broken": int(seen.broken.sum()),
         **terms,
         "returns": [float(x) for x in returns],
@@ -69,7 +76,8 @@ def main() -> int:
     def tell() -> None:
         print(
             f"{result['env']} after {player.after}: {result['actions']} return {result['return_mean']:.1f} ± "
-            f"{result['return_std']:.1f} over {config.episodes} episodes of {result['steps_mean']:.0f} steps on average"
+            f"{result['return_std']:.1f}{of_most} over {config.episodes} episodes of {result['steps_mean']:.0f} steps "
+            f"on average, {result['whole']:.0%} whole"
         )
         if trouble := seen.trouble():
             print(f"{trouble}: see {command('check', '--env', player.config.env)}")

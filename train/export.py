@@ -19,6 +19,7 @@ from train.console.files import replacing
 from train.engine import config as settings
 from train.engine.jax_setup import start_jax
 from train.engine.player import Player, load_policy
+from train.engine.task_files import Moved, MovedOption
 from train.policies import formats
 from train.policies.formats import KINDS, Kind
 
@@ -38,6 +39,8 @@ class ExportConfig:
     format: Literal["npz", "onnx", "stablehlo"] | None = None
     """npz: NumPy arrays, played by train/policies/npz_player.py; onnx: for onnxruntime and others; stablehlo: for
     `jax.export` on CPU, CUDA and TPU. What `out` ends in, or npz, if not given."""
+    moved: MovedOption = dataclasses.field(default_factory=Moved)
+    """Where files of the task are now that have been moved."""
 
     def kind(self) -> str:
         """The format to write.
@@ -105,7 +108,7 @@ def main() -> int:
     # One policy on a thousand observations: not worth an accelerator, which may be busy training.
     jax.config.update("jax_platforms", "cpu")
     start_jax()
-    player = load_policy(config.run, config.step)
+    player = load_policy(config.run, config.step, config.moved)
     found = export(player, out)
     beside = formats.write_metadata(player, out)
     size, kind = out.stat().st_size / 1000, KINDS[name]

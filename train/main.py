@@ -38,6 +38,8 @@ def _loop(config: TrainConfig, run: pathlib.Path | None) -> tuple[Loop | StaticL
 
     `run` is one that goes on.
     """
+    if run:
+        run_folder.refuse_other_files(run, config)
     env = None if config.env == absent.NAME else registry.make(config.env, config.task)
     if env:
         check_task(env)

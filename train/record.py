@@ -20,6 +20,7 @@ from train.engine import config as settings
 from train.engine import jax_setup, recording, replayed
 from train.engine.player import load_policy
 from train.engine.streams import check_seed, stream
+from train.engine.task_files import Moved
 
 STEPS_MOST, ENVS_MOST = 2**31 - 1, 4096
 DEFAULT = dataclasses.asdict(TaskOptions())
@@ -77,7 +78,8 @@ def main() -> int:
 
 
 def _recorded(config: RecordConfig) -> DataSet:
-    players = [load_policy(config.run, step) for step in config.step or (None,)]
+    moved = Moved.to(config.task)
+    players = [load_policy(config.run, step, moved) for step in config.step or (None,)]
     first = players[0]
     env = first.env
     if config.task != first.config.task:
@@ -108,8 +110,8 @@ def _ring(config: RecordConfig) -> DataSet:
     if config.step[1:]:
         raise UserError(f"--ring is of one checkpoint, not of {len(config.step)}: name one with --step")
     run = settings.read(config.run)
-    found, steps = replayed.ring(config.run, *config.step)
-    size = registry.make(run.env, run.task).action_size
+    found, steps = replayed.ring(config.run, next(iter(config.step), None), Moved.to(config.task))
+    size = registry.make(run.env, config.task).action_size
     return _named(found, config, run.env, size, {run.clock: steps, "actions": "those in the replay ring"})
 
 

@@ -19,7 +19,7 @@ def main() -> int:
     task = settings.read(config.run).env
     out = config.out or config.run / f"{task.replace('/', '-')}.mp4"
     config.validate(out.suffix.lower())
-    player = load(config.run, config.step)
+    player = load(config.run, config.step, config.moved)
     clips, count, fps = render(player, config, out)
     width, height = config.size(out.suffix.lower())
     rate = "" if out.suffix.lower() == ".png" else f" at {float(fps):.4g} per second"

@@ -26,7 +26,7 @@ from train.console.files import check_writable, replacing
 from train.datasets.data_set import joined
 from train.engine import config as settings
 from train.engine import metrics_log
-from train.pictures import data_figure, figures, film, painters
+from train.pictures import data_figure, figures, film, painters, tracking
 from train.pictures.figures import Run
 
 SHOWN = 3  # settings in the name of a group of runs
@@ -249,10 +249,16 @@ def write(
         draw(groups, path)
         pictures.append(picture(path, words))
         paths.append(path)
+    imitating = {name: some for name, members in groups.items() if (some := tracking.imitating(members))}
+    if imitating:
+        path = out.with_name(f"{out.stem}-tracking.png")
+        tracking.draw(imitating, path)
+        pictures.append(table(*tracking.rows(tracking.imitating(runs))) + picture(path, tracking.WORDS))
+        paths.append(path)
     task = html.escape(" and ".join(dict.fromkeys(str(run.settings["env"]) for run in runs)))
     best = best_run(runs, folders)
     video = movie_of(best, runs[folders.index(best)].name, config.seconds) if config.video else ""
-    body = [f"<h1>{task}</h1>", summary(runs), pictures[0], video, pictures[1], pictures[2]]
+    body = [f"<h1>{task}</h1>", summary(runs), pictures[0], video, *pictures[3:], *pictures[1:3]]
     data = draw_data(folders, out)
     body += [picture(path, words) for path, words in data.items()]
     body += ["<h2>Settings</h2>", differences(runs)]

@@ -29,6 +29,8 @@ from train.engine import restoring
 from train.engine.jax_setup import start_jax
 from train.engine.player import Player, load_policy
 from train.engine.streams import check_seed
+from train.engine.task_files import Moved, MovedOption
+from train.pictures.clip_page import Ghost, Places
 from train.pictures.live import Live
 
 SPEEDS = {"1/8": 0.125, "1/4": 0.25, "1/2": 0.5, "1": 1.0, "2": 2.0, "4": 4.0}
@@ -54,6 +56,8 @@ class WatchConfig:
     """Address to listen on; 0.0.0.0 lets other computers in."""
     port: int = 8080
     """Port to listen on."""
+    moved: MovedOption = dataclasses.field(default_factory=Moved)
+    """Where files of the task are now that have been moved."""
 
     def validate(self) -> None:
         """Raises UserError for the first setting that makes no sense."""
@@ -89,6 +93,10 @@ class Page:
         self._notice = ""
         self.playing = True
         self._scene = ViserMujocoScene(server, self._model, num_envs=1)
+        self._ghost = (
+            None if live.shown.ghost is None else Ghost(server, self._model, self._scene.fixed_bodies_frame.name)
+        )
+        self._clips = [pathlib.Path(name).stem for name in player.config.task.clip]
         self._build()
 
     def _build(self) -> None:
@@ -108,6 +116,8 @@ class Page:
         chosen = NEWEST if self._follow else str(self._config.step)
         self._checkpoint = gui.add_dropdown("Checkpoint", self._options(), initial_value=chosen)
         self._checkpoint.on_update(lambda _: self._wish(self._choose_checkpoint))
+        if self._live.clip_seconds:
+            self._places = Places(gui, self._live.clip_seconds, self._clips, self._begin_in)
         if self._live.can_be_pushed:
             with gui.add_folder("Push"):
                 self._strength = gui.add_slider("m/s", min=0.1, max=3.0, step=0.1, initial_value=1.0)
@@ -140,7 +150,13 @@ class Page:
         self._advance()
 
     def _restart(self) -> None:
-        self._live.reset(int(self._seed.value))
+        self._afresh(lambda: self._live.reset(int(self._seed.value)))
+
+    def _begin_in(self, clip: int, seconds: float) -> None:
+        self._wish(lambda: self._afresh(lambda: self._live.begin_in(clip, seconds)))
+
+    def _afresh(self, begin: Callable[[], None]) -> None:
+        begin()
         self._history.clear()
         self._budget = 0.0
 
@@ -217,6 +233,8 @@ class Page:
         self._data.qpos[:] = shown.pose
         mujoco.mj_kinematics(self._model, self._data)
         self._scene.update_from_mjdata(self._data)
+        if self._ghost and shown.ghost is not None:
+            self._ghost.show(shown.ghost)
 
     def _plot(self) -> None:
         shown = self._live.shown
@@ -260,7 +278,7 @@ def main() -> int:
     # One environment is quicker on the CPU, and an accelerator may be busy training.
     jax.config.update("jax_platforms", "cpu")
     start_jax()
-    player = load_policy(config.run, config.step)
+    player = load_policy(config.run, config.step, config.moved)
     if not hasattr(player.env, "mj_model"):
         raise UserError(f"task {player.config.env!r} cannot be watched: it has no MuJoCo model")
     live = Live(player, config.seed)

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import mujoco
 from flax import struct
 
+from envs.physics.rotations import turn
+
 
 @struct.dataclass
 class Physics:
@@ -89,27 +91,14 @@ def midpoint(mj_model: mujoco.MjModel, forward: Forward, physics: Physics) -> tu
 def integrate_positions(
     mj_model: mujoco.MjModel, qpos: jax.Array, qvel: jax.Array, seconds: jax.Array | float
 ) -> jax.Array:
-    """Returns positions [nq] after moving with velocities `qvel` [nv] for so many `seconds`.
-
-    Raises:
-      NotImplementedError: for a ball joint; no task has one.
-    """
+    """Returns positions [nq] after moving with velocities `qvel` [nv] for so many `seconds`."""
     parts = []
     for kind, q, v in zip(mj_model.jnt_type, mj_model.jnt_qposadr, mj_model.jnt_dofadr, strict=True):
         if kind == mujoco.mjtJoint.mjJNT_FREE:
             parts.append(qpos[q : q + 3] + seconds * qvel[v : v + 3])
             parts.append(turn(qpos[q + 3 : q + 7], seconds * qvel[v + 3 : v + 6]))
         elif kind == mujoco.mjtJoint.mjJNT_BALL:
-            raise NotImplementedError("ball joints")
+            parts.append(turn(qpos[q : q + 4], seconds * qvel[v : v + 3]))
         else:
             parts.append(qpos[q : q + 1] + seconds * qvel[v : v + 1])
     return jnp.concatenate(parts)
-
-
-def turn(quat: jax.Array, rotation: jax.Array) -> jax.Array:
-    """Returns unit quaternion `quat` [4] turned by the rotation vector [3] (rad) in its own frame."""
-    angle = jnp.sqrt(jnp.sum(jnp.square(rotation)) + 1e-20)
-    w, vector = jnp.cos(angle / 2), jnp.sin(angle / 2) * rotation / angle
-    scalar = quat[:1] * w - quat[1:] @ vector
-    turned = jnp.concatenate([scalar, quat[:1] * vector + w * quat[1:] + jnp.cross(quat[1:], vector)])
-    return turned / jnp.linalg.norm(turned)

@@ -1,6 +1,7 @@
 """Tasks that do not keep the protocol are refused in one line that names the field and the number."""
 
 import itertools
+import math
 import pathlib
 from typing import Any
 
@@ -181,6 +182,12 @@ WHOLE = "an int from 1 to 2,147,483,647"
         (Changed(action_names="a"), "action_names is 'a', not a list of 1 names"),
         (Changed(action_names=3), r"action_names raises TypeError: .*not iterable \(.*base.py:\d+\)"),
         (unreadable("max_envs"), r"max_envs raises RuntimeError: not configured \(.*test_checks.py:\d+\)"),
+        (
+            Changed(deployment=lambda: {"gains": ZERO}),
+            "deployment gives what is no plain JSON: .*not JSON serializable",
+        ),
+        (Changed(deployment=lambda: {"limit": math.inf}), "deployment gives what is no plain JSON: "),
+        (Changed(deployment=lambda: X["gains"]), r"deployment raises KeyError: .* \(.*test_checks.py:\d+\)"),
         (unreadable("terms"), "terms raises RuntimeError: not configured"),
         (unreadable("action_names"), r"action_names raises RuntimeError: not configured"),
         (Broken(resets=1.0), r"every reset of 64 .* not finite or beyond 1e\+06: state.obs\[1\] is nan"),

@@ -19,7 +19,9 @@ from train.console.errors import UserError
 
 
 class Breaking(Broken):
-    """Breaks in one of five steps, and has a term that is never finite."""
+    """Breaks in one of five steps, has a term that is never finite, and says what can be returned."""
+
+    return_max = 40.0
 
     def __init__(self) -> None:
         super().__init__(steps=0.2)
@@ -56,7 +58,10 @@ def test_training_tells_of_evaluations_that_broken_steps_cut_short(run: pathlib.
     words = f"warning: {broken[0]:.0f} of 4 episodes were ended by a step that broke the task"
     assert words in (run / "stdout").read_text()
     assert {line["terms/always"] for line in lines if "terms/always" in line} == {2.0}
-    assert not any("terms/never" in line for line in lines)
+    assert not any("terms/never" in line or "mode_terms/never" in line for line in lines)
+    (evaluated,) = [line for line in lines if "mode_return" in line]
+    assert evaluated["mode_terms/always"] == 2.0
+    assert evaluated["mode_return_share"] == pytest.approx(evaluated["mode_return"] / 40) and evaluated["mode_return"]
 
 
 def test_evaluate_tells_of_episodes_that_broken_steps_cut_short(run: pathlib.Path) -> None:
@@ -67,6 +72,8 @@ def test_evaluate_tells_of_episodes_that_broken_steps_cut_short(run: pathlib.Pat
     assert f"{found['broken']} of 20 episodes were ended by a step that broke the task" in done.stdout
     assert "python -m train.check --env breaking" in done.stdout
     assert found["terms/always"] == 2.0 and "terms/never" not in found
+    assert found["return_share"] == pytest.approx(found["return_mean"] / 40)
+    assert f" ({found['return_mean'] / 40:.0%} of the most possible) over 20 episodes" in done.stdout
 
 
 def test_sampled_actions_are_evaluated_where_asked_for(run: pathlib.Path) -> None:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from tests.trained import make_player, make_run, pendulum_run, refusal, shaken
+from tests.trained import free_port, make_player, make_run, pendulum_run, refusal, shaken
 from train import watch
 from train.engine import checkpoint_format
 from train.engine.checkpointing import Checkpoints
@@ -31,12 +31,6 @@ __all__ = ["pendulum_run"]  # a fixture
 viser = pytest.importorskip("viser")
 pytest.importorskip("mjviser")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def save(run: pathlib.Path, env_steps: int, seed: int) -> None:

@@ -17,13 +17,14 @@ import pathlib
 import time
 import types
 import warnings
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import psutil
+import tyro
 
 from envs import registry
 from envs.advance import advance, infinities, select, strong
@@ -53,6 +54,10 @@ class BraxConfig:
     """Brax's trainer."""
     env: str = "ant"
     """Our task; its actions must be continuous."""
+    task: Annotated[registry.TaskOptions, tyro.conf.arg(name="env")] = dataclasses.field(
+        default_factory=registry.TaskOptions
+    )
+    """Options of the task."""
     like: str | None = None
     """Task whose published settings to use instead of its own; `suite` for those of MuJoCo Playground."""
     minutes: float = 20.0
@@ -187,6 +192,7 @@ class Curve:
             "mode_return": float(returns.mean()),
             "mode_return_std": float(returns.std()),
             "mode_steps": float(lengths.mean()),
+            "mode_whole": seen.whole(self.env.episode_length),
         }
         self.log.write(env_steps, values)
         line = {"env_steps": env_steps, **values}
@@ -254,9 +260,9 @@ def main() -> int:
     if not 0 <= config.seed < 2**31:
         raise UserError(f"seed must be from 0 to {2**31 - 1}, not {config.seed}")
     cpu_devices = config.devices if config.devices > 0 else jax_setup.cores()
-    jax_setup.start_jax(registry.calls_lapack(config.env, registry.TaskOptions()), cpu_devices, reserve=True)
+    jax_setup.start_jax(registry.calls_lapack(config.env, config.task), cpu_devices, reserve=True)
     _brax("brax.envs")
-    env = registry.make(config.env)
+    env = registry.make(config.env, config.task)
     if env.discrete:
         raise UserError(f"Brax's policies are continuous, and {config.env} has discrete actions: choose another --env")
     check_task(env)

@@ -18,6 +18,7 @@ COMMANDS = {
     "export": ("train.export", "write a run's policy as a file that needs no JAX"),
     "record": ("train.record", "record a policy's episodes as a set of data"),
     "data": ("train.data", "look at logged data, or write them in another format"),
+    "clip": ("train.clip", "look at a motion clip, rewrite it, or make a film of it"),
     "benchmark": ("train.benchmark", "measure how fast it learns and runs"),
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from envs import own_tasks
 from envs.base import BrokenTask, UnknownTask
+from envs.imitation.errors import BadCharacter, BadClip
 from train.console.commands import TASKS
 from train.console.unfailing import PLAIN, Unfailing
 
@@ -37,7 +38,7 @@ def run_program(main: Callable[[], int]) -> None:
         _refuse_names()
         _take_tasks()
         status = main()
-    except (UserError, UnknownTask, BrokenTask) as error:
+    except (UserError, UnknownTask, BrokenTask, BadClip, BadCharacter) as error:
         complain(f"error: {' '.join(str(error).split())}")
         status = 2
     except Failed as error:

@@ -43,13 +43,13 @@ def show_tasks() -> None:
 
 
 def family(name: str) -> list[str]:
-    """Returns the names of all tasks that `name` stands for: `all` (ours), a family such as `brax/`, or itself.
+    """Returns the names of all tasks that `name` stands for: `all` (that need no files), a family, or itself.
 
     Raises:
       UnknownTask: if the family's package is missing.
     """
     if name == "all":
-        return registry.names()
+        return [task for task in registry.names() if task not in registry.WITH_FILES]
     prefix = name.removesuffix("/")
     if name.endswith("/") and prefix in FAMILIES:
         tasks = importlib.import_module(FAMILIES[prefix])

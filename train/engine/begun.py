@@ -19,6 +19,7 @@ from train.engine.loop import Loop, TrainState
 from train.engine.player import load_policy
 from train.engine.static_data import refuse_others
 from train.engine.static_loop import StaticLoop, statistics
+from train.engine.task_files import STAYED, Moved
 
 # Settings of the networks, without which a run's would not be the same functions; steps and minibatches are the task's.
 NETWORKS = "policy_hidden value_hidden value_layer_norm activation value_units obs_clip std std_min learn_std".split()
@@ -55,7 +56,8 @@ def read(env: Env, config: TrainConfig) -> Begun:
     source, learned = config.begin, None
     logged = Logged(data=(source,))
     if is_run(source):
-        player = load_policy(pathlib.Path(source))
+        same = settings.read(pathlib.Path(source)).env == config.env
+        player = load_policy(pathlib.Path(source), moved=Moved.to(config.task) if same else STAYED)
         logged, learned = player.config.logged, player.learned
     if logged:
         memory.refuse_large(logged.data)

@@ -70,6 +70,9 @@ def parse(args: list[str]) -> Command:
         command = dataclasses.replace(command, config=whole)
     if saved and command.config.logged and not saved.logged:
         raise UserError(f"{resume} collects its own data: leave --data out")
+    command = dataclasses.replace(
+        command, config=dataclasses.replace(command.config, task=command.config.task.placed())
+    )
     command.config.validate()
     if saved:
         # The data may lie elsewhere now; whether they are the same is told by their checksum, when they are read.

@@ -135,8 +135,8 @@ class TrainConfig:
 
 # What may be different when a run is resumed; all else would make it another run.
 CHANGEABLE = frozenset(
-    ("num_steps", "minutes", "num_evals", "eval_envs", "checkpoint_seconds", "keep", "checkpoint_ring", "wandb", "data")
-)
+    ("num_steps", "minutes", "num_evals", "eval_envs", "checkpoint_seconds", "keep", "checkpoint_ring", "wandb")
+) | {"data", "env.robot", "env.clip"}  # where files lie; whether they are the same is told by their checksums
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:
@@ -151,12 +151,11 @@ def from_dict(values: dict[str, Any], source: str) -> TrainConfig:
       UserError: if `source` (named in the message) has settings that this version does not know.
     """
     try:
-        awr: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in values["awr"].items()}
         found = TrainConfig(
             **{
                 **values,
-                "awr": AwrConfig(**awr),
-                "task": TaskOptions(**values["task"]),
+                "awr": AwrConfig(**_with_tuples(values["awr"])),
+                "task": TaskOptions(**_with_tuples(values["task"])),
                 "logged": _logged(values.get("logged", {})),  # runs of before have none
             }
         )
@@ -172,8 +171,12 @@ def from_dict(values: dict[str, Any], source: str) -> TrainConfig:
 
 
 def _logged(values: dict[str, Any]) -> Logged:
-    known: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    return Logged(**{**known, "filter": Filter(**values.get("filter", {}))})
+    return Logged(**{**_with_tuples(values), "filter": Filter(**values.get("filter", {}))})
+
+
+def _with_tuples(values: dict[str, Any]) -> Any:
+    """JSON has lists for them."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def _fits(value: Any, kind: Any) -> bool:

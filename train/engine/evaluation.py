@@ -46,6 +46,15 @@ class Episodes:
                 found[f"terms/{name}"] = total / steps
         return found
 
+    def return_share(self, env: Env) -> float | None:
+        """The mean return as a share of the most that an episode of `env` can return; None if it does not say."""
+        most = getattr(env, "return_max", None)
+        return None if most is None else float(np.asarray(self.returns).mean()) / most
+
+    def whole(self, limit: int) -> float:
+        """The share of the episodes that lasted to their time limit of `limit` control steps."""
+        return float((np.asarray(self.lengths) >= limit).mean())
+
     def trouble(self) -> str | None:
         """A line on the episodes that the task has cut short by breaking; None if there is none."""
         count, episodes = int(self.broken.sum()), len(self.broken)

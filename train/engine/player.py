@@ -10,8 +10,9 @@ from envs import absent, registry
 from envs.base import Env
 from train.console.errors import UserError, warn
 from train.engine import config as settings
-from train.engine import restoring, run_folder
+from train.engine import restoring, run_folder, task_files
 from train.engine.config import TrainConfig
+from train.engine.task_files import STAYED, Moved
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,16 +40,20 @@ def _absent(run: pathlib.Path) -> Env:
         raise UserError(f"{run / 'config.json'} does not say what data the run learned from") from error
 
 
-def load_policy(run: pathlib.Path, step: int | None = None) -> Player:
+def load_policy(run: pathlib.Path, step: int | None = None, moved: Moved = STAYED) -> Player:
     """The policy of the run in folder `run`, from its newest sound checkpoint or from checkpoint `step`.
 
+    Its task is made of the files that the run was trained with, or of those that have been `moved`.
+
     Raises:
-      UserError: if there is no such run or checkpoint. Warnings about damaged checkpoints go to stderr.
+      UserError: if there is no such run or checkpoint, or a file of its task is missing. Warnings about damaged
+        checkpoints, and files that have changed, go to stderr.
     """
     config = settings.read(run)
+    config = dataclasses.replace(config, task=task_files.now(run, config.task, moved))
     env = _absent(run) if config.env == absent.NAME else registry.make(config.env, config.task)
     learner = Learner(config.awr, env.observation_size, env.action_size, env.discrete)
     template = jax.eval_shape(learner.init, jax.random.key(0))
     found, learned, warnings = restoring.restore_learner(run, template, step)
-    warn(warnings)
+    warn([*task_files.changes(run, config.task, run_folder.files_of(run)), *warnings])
     return Player(config, env, learner, learned, found)

@@ -55,6 +55,41 @@ STATIC = AwrConfig(
     value_updates=500,
 )
 
+# For imitation: thousands of samples from a few hundred robots, and few large minibatches. A horizon of 20 control
+# steps, 0.7 s, as in the authors' own runs; noise of 0.1 rad a joint, which the servos follow.
+IMITATION = AwrConfig(
+    rollout_steps=16,
+    buffer_blocks=4,
+    gamma=0.95,
+    beta=0.5,
+    weight_max=10.0,
+    policy_hidden=(256, 128),
+    value_hidden=(256, 128),
+    activation="silu",
+    std=0.2,
+    policy_lr=5e-4,
+    value_lr=1e-3,
+    policy_updates=16,
+    value_updates=16,
+)
+
+# The authors' settings for imitation, as they gave them for the humanoid (xbpeng/awr, issue 2): 4,096 samples per
+# iteration, here of 64 environments in place of one's episodes.
+AUTHORS_IMITATION = dataclasses.replace(
+    AUTHORS,
+    rollout_steps=64,
+    buffer_blocks=12,
+    gamma=0.95,
+    weight_max=50.0,
+    policy_hidden=(1024, 512),
+    value_hidden=(1024, 512),
+    std=0.05,
+    policy_lr=1.5e-6,
+    policy_updates=200,
+    value_updates=100,
+    normalizer_steps=1_000_000,
+)
+
 PRESETS: dict[str, TrainConfig] = {}
 
 
@@ -135,6 +170,10 @@ _add(
         awr=dataclasses.replace(AUTHORS, policy_lr=5e-4, logit_coef=1e-3, normalizer_steps=100_000),
     )
 )
+for _name in ("march", "humanoid", "dog", "robot"):
+    _add(TrainConfig(env=f"imitate/{_name}", num_envs=512, num_steps=20_000_000, awr=IMITATION))
+for _name in ("humanoid", "dog", "robot"):
+    _add(TrainConfig(env=f"paper/imitate/{_name}", num_envs=64, num_steps=60_000_000, awr=AUTHORS_IMITATION))
 _add(
     TrainConfig(
         env="cartpole",

@@ -11,11 +11,12 @@ from train.console.errors import UserError
 from train.datasets.data_set import DataSet
 from train.datasets.recorded import from_rows
 from train.engine import config as settings
-from train.engine import jax_setup, restoring, run_folder
+from train.engine import jax_setup, restoring, run_folder, task_files
 from train.engine.loop import Loop
+from train.engine.task_files import STAYED, Moved
 
 
-def ring(run: pathlib.Path, step: int | None = None) -> tuple[DataSet, int]:
+def ring(run: pathlib.Path, step: int | None = None, moved: Moved = STAYED) -> tuple[DataSet, int]:
     """What the ring of a checkpoint of `run`, the newest or `step`, holds, oldest first, and the steps of that one.
 
     Raises:
@@ -25,7 +26,7 @@ def ring(run: pathlib.Path, step: int | None = None) -> tuple[DataSet, int]:
     if config.logged:
         raise UserError(f"{run} has no ring: it learned from {', '.join(config.logged.data)}")
     config = jax_setup.choose_devices(config, resumed=True)
-    env = registry.make(config.env, config.task)
+    env = registry.make(config.env, task_files.now(run, config.task, moved))
     kept = run_folder.data_of(run).get("kept", 0)
     loop = Loop(env, config.awr, config.num_envs, config.epoch_iterations, config.devices, kept)
     found, state, warnings = restoring.restore(run, loop.template(), step)

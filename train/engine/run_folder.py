@@ -22,7 +22,7 @@ import jax
 from train.console import commands, files
 from train.console.errors import UserError
 from train.engine import config as settings
-from train.engine import lock, metrics_log, restoring
+from train.engine import lock, metrics_log, restoring, task_files
 from train.engine.checkpoint_format import folder
 from train.engine.config import TrainConfig
 
@@ -72,7 +72,8 @@ def made(run: pathlib.Path | None, config: TrainConfig, data: dict[str, Any] | N
             break
     with lock.held(one):
         try:
-            _write(one, config, _about() | ({"data": data} if data else {}))
+            of_task = {"files": task_files.checksums(config.task)}
+            _write(one, config, _about() | of_task | ({"data": data} if data else {}))
             yield one.absolute()
         except UserError:
             if not folder(one).exists():
@@ -123,6 +124,21 @@ def _refuse_lost(run: pathlib.Path) -> None:
 def data_of(run: pathlib.Path) -> dict[str, Any]:
     """What the run says of the logged data that it learns from; empty if it does not."""
     return _dict(_was(run)[0].get("data"))
+
+
+def files_of(run: pathlib.Path) -> dict[str, Any]:
+    """The checksums (`task_files.checksums`) of the files that the run's task was made of when it was begun.
+
+    Empty if it does not say.
+    """
+    return _dict(_was(run)[0].get("files"))
+
+
+def refuse_other_files(run: pathlib.Path, config: TrainConfig) -> None:
+    """Raises UserError if the files of the task are not there, or are not those that `run` was begun with."""
+    task_files.now(run, settings.read(run).task, task_files.Moved.to(config.task))
+    if found := task_files.changes(run, config.task, files_of(run)):
+        raise UserError(f"{found[0]}; bring back what it was, or train anew")
 
 
 def refuse_other_data(run: pathlib.Path, data: dict[str, Any] | None) -> None:

@@ -193,13 +193,18 @@ class Training:
         self.clock.note("evaluate")
         values = {"mode_return": self.mode_return, "mode_return_std": float(returns.std())}
         values |= {"mode_steps": float(lengths.mean()), "gradient_steps": float(int(state.counts.gradient_steps))}
+        values["mode_whole"] = found.whole(self.loop.env.episode_length)
+        share = found.return_share(self.loop.env)
+        values |= {} if share is None else {"mode_return_share": share}
+        values |= {f"mode_{name}": value for name, value in found.terms_per_step().items()}
         if trouble := found.trouble():
             values["mode_broken"] = float(found.broken.sum())
             self.screen.say(f"warning: {trouble}")
         self.log.write(self.steps, values | self.clock.report())
         self.screen.say(
             f"{self.steps:,} {self.words}: mode return {number(self.mode_return, 4)} ± "
-            f"{number(float(returns.std()))} over {len(returns)} episodes of {lengths.mean():.0f} steps on average"
+            f"{number(float(returns.std()))} over {len(returns)} episodes of {lengths.mean():.0f} steps on average, "
+            f"{values['mode_whole']:.0%} whole"
         )
         return True
 

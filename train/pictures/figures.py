@@ -84,7 +84,7 @@ def curves(groups: Groups, path: pathlib.Path) -> None:
     with figure(path, len(tasks), 2, 4.4) as axes:
         for row, task in zip(axes, tasks, strict=True):
             for axis, key, unit, label in (
-                (row[0], "step", 1e6, f"million {clock(_every(groups))}"),
+                (row[0], "step", 1e6, f"million {clock(every(groups))}"),
                 (row[1], "train_seconds", 60.0, "minutes of training"),
             ):
                 axis.set_title(task)
@@ -106,7 +106,8 @@ def clock(runs: Iterable[Run]) -> str:
     return names.pop() if len(names) == 1 else "steps"
 
 
-def _every(groups: Groups) -> Iterator[Run]:
+def every(groups: Groups) -> Iterator[Run]:
+    """All runs of all groups."""
     return (run for runs in groups.values() for run in runs)
 
 
@@ -133,7 +134,7 @@ def _band(axis: Any, runs: list[Run], key: str, unit: float, color: str, name: s
 
 def time_split(groups: Groups, path: pathlib.Path) -> None:
     """Minutes of compiling, training, evaluating and saving, a bar for each run."""
-    runs = list(_every(groups))
+    runs = list(every(groups))
     with figure(path, 1, 1, 1.2 + 0.35 * len(runs)) as axes:
         axis, left = axes[0, 0], np.zeros(len(runs))
         for phase in PHASES:
@@ -161,4 +162,4 @@ def diagnostics(groups: Groups, path: pathlib.Path) -> None:
         if len(groups) > 1:
             axes[0, 0].legend(fontsize=6)
         for axis in axes[-1]:
-            axis.set_xlabel(f"million {clock(_every(groups))}", fontsize=8)
+            axis.set_xlabel(f"million {clock(every(groups))}", fontsize=8)

@@ -5,7 +5,7 @@ import math
 import pathlib
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -16,6 +16,7 @@ from train.console.errors import UserError
 from train.console.files import replacing
 from train.engine.player import Player
 from train.engine.streams import check_seed
+from train.engine.task_files import Moved, MovedOption
 from train.pictures import video
 from train.pictures.live import Live, Shown
 from train.pictures.painters import find_camera, painter
@@ -55,6 +56,8 @@ class RenderConfig:
     """Environments to show side by side, as columns x rows: 3x3 has nine, with the seeds from `seed` on."""
     overlay: bool = True
     """Write the time, the return and the reward of the episode into the picture."""
+    moved: MovedOption = dataclasses.field(default_factory=Moved)
+    """Where files of the task are now that have been moved."""
 
     def cells(self) -> tuple[int, int]:
         """Columns and rows of the grid.
@@ -170,16 +173,41 @@ def render(player: Player, config: RenderConfig, out: pathlib.Path) -> tuple[lis
         live = Live(player, config.seed)
         paint(live.shown)  # what cannot be drawn is found before all is played
         clips = play(live, config.seed, columns * rows, int(times[-1]) + 1)
-        frames = rich.progress.track(
-            draw(paint, env.dt, clips, times, config),
-            f"drawing {out.name}",
-            total=len(times),
-            console=rich.console.Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-        if kind == ".png":
-            video.write_sheet(part, frames, SHEET_COLUMNS)
-        else:
-            video.write_movie(part, kind, frames, fps, width, height)
+        write(part, out, draw(paint, env.dt, clips, times, config), len(times), fps, (width, height))
     return clips, len(times), fps
+
+
+def write(
+    part: pathlib.Path,
+    out: pathlib.Path,
+    frames: Iterable[np.ndarray],
+    count: int,
+    fps: Fraction,
+    size: tuple[int, int],
+) -> None:
+    """Writes what `out` is to be to `part`, the temporary file, with a bar on the terminal.
+
+    Args:
+      part: the file that is written.
+      out: its name to be, whose ending says what it is: .mp4, .gif, or .png for a sheet.
+      frames: the images, uint8 [height, width, 3].
+      count: how many; 8 of a sheet.
+      fps: images per second.
+      size: width and height in pixels.
+
+    Raises:
+      UserError: if ffmpeg fails.
+    """
+    kind = out.suffix.lower()
+    shown = rich.progress.track(
+        frames,
+        f"drawing {out.name}",
+        total=count,
+        console=rich.console.Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    if kind == ".png":
+        video.write_sheet(part, shown, SHEET_COLUMNS)
+    else:
+        video.write_movie(part, kind, shown, fps, *size)

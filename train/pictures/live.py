@@ -26,6 +26,7 @@ class Shown:
       total: return of the episode so far.
       steps: control steps of the episode so far.
       over: the episode has ended; the next step begins another.
+      ghost: float64 [P], the positions of what is imitated (`wanted_positions`), or None where nothing is.
     """
 
     pose: np.ndarray
@@ -34,6 +35,7 @@ class Shown:
     total: float
     steps: int
     over: bool
+    ghost: np.ndarray | None = None
 
 
 class Live:
@@ -72,7 +74,9 @@ class Live:
             return jax.tree.map(lambda x: x[0], moved), action
 
         self._step, self._reset = jax.jit(step), jax.jit(lambda key: strong(env.reset(key)))
+        self._wanted = jax.jit(env.wanted_positions) if hasattr(env, "wanted_positions") else None
         self._push = jax.jit(env.pushed) if self.can_be_pushed else None  # type: ignore[attr-defined]
+        self._reset_in = jax.jit(lambda clip, row: strong(env.start(clip, row)))  # type: ignore[attr-defined]
         self.reset(seed)
         found, model = self.shown.pose.shape, getattr(env, "mj_model", None)
         if model is not None and not hasattr(env, "picture") and found != (model.nq,):
@@ -85,14 +89,33 @@ class Live:
         """Whether the task knows what a push is."""
         return hasattr(self._player.env, "pushed")
 
+    @property
+    def clip_seconds(self) -> tuple[float, ...]:
+        """How far into each of the task's clips an episode can begin (s); nothing where it can in none."""
+        env: Any = self._player.env
+        return tuple((rows - 1) * float(env.mj_model.opt.timestep) for rows in getattr(env, "clip_rows", ()))
+
     def reset(self, seed: int) -> None:
         """Begins an episode whose start state follows from `seed` alone, as do those after it."""
         self._seed, self._episode = jax.device_put(stream(seed, "live"), self._device), 0
         self._begin()
 
-    def _begin(self) -> None:
+    def begin_in(self, clip: int, seconds: float) -> None:
+        """Begins an episode `seconds` into clip number `clip`, or as near to that as one can begin.
+
+        Raises:
+          UserError: if the task has no such clip.
+        """
+        if not 0 <= clip < len(self.clip_seconds):
+            raise UserError(f"this task has no clip {clip} to begin in")
+        env: Any = self._player.env
+        row = round(seconds / float(env.mj_model.opt.timestep))
+        self._begin((clip, min(max(row, 0), env.clip_rows[clip] - 1)))
+
+    def _begin(self, place: tuple[int, int] | None = None) -> None:
+        """Begins an episode where the seed has it, or in a row of a clip."""
         key_start, self._key = jax.random.split(jax.random.fold_in(self._seed, self._episode))
-        self._state = self._start = self._reset(key_start)
+        self._state = self._start = self._reset_in(*map(np.int32, place)) if place else self._reset(key_start)
         self._episode += 1
         self._total, self._steps = 0.0, 0
         size = 1 if self._player.env.discrete else self._player.env.action_size
@@ -127,4 +150,5 @@ class Live:
 
     def _show(self, action: np.ndarray, reward: float, over: bool) -> None:
         pose = np.asarray(self._player.env.positions(self._state), np.float64)  # type: ignore[attr-defined]
-        self.shown = Shown(pose, action, reward, self._total, self._steps, over)
+        ghost = np.asarray(self._wanted(self._state), np.float64) if self._wanted else None
+        self.shown = Shown(pose, action, reward, self._total, self._steps, over, ghost)

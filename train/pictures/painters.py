@@ -16,21 +16,24 @@ from envs.base import BrokenTask, Env
 from train.console.errors import UserError
 from train.engine.jax_setup import start_jax
 from train.engine.player import Player, load_policy
+from train.engine.task_files import STAYED, Moved
 from train.pictures.live import Shown
 
+GHOST = (0.45, 0.65, 1.0, 0.35)  # red, green, blue and how opaque, of what is imitated
 
-def load(run: pathlib.Path, step: int | None = None) -> Player:
+
+def load(run: pathlib.Path, step: int | None = None, moved: Moved = STAYED) -> Player:
     """The policy of a run, as `train.engine.player.load_policy`, in a process that can draw it.
 
     Raises:
       UserError: if there is none, or it cannot be drawn here.
     """
-    trouble = _prepare_graphics()
+    trouble = prepare_graphics()
     # One environment is quicker on the CPU, and an accelerator may be busy training.
     jax.config.update("jax_platforms", "cpu")
     start_jax()
     try:
-        player = load_policy(run, step)
+        player = load_policy(run, step, moved)
     except (ImportError, RuntimeError) as error:  # MuJoCo's own, for the same reason
         raise trouble or error from error
     if trouble and not hasattr(player.env, "picture"):
@@ -38,7 +41,7 @@ def load(run: pathlib.Path, step: int | None = None) -> Player:
     return player
 
 
-def _prepare_graphics() -> UserError | None:
+def prepare_graphics() -> UserError | None:
     """Chooses EGL where there is no screen. Must come before anything else imports MuJoCo, which looks only once.
 
     Returns what is wrong if MuJoCo's renderer cannot be loaded at all.
@@ -131,13 +134,29 @@ def painter(env: Env, width: int, height: int, camera: str | int) -> Iterator[Ca
     import mujoco
 
     model = env.mj_model  # type: ignore[attr-defined]
-    data = mujoco.MjData(model)
+    data, other = mujoco.MjData(model), mujoco.MjData(model)
     with make_renderer(env, width, height) as renderer:
 
         def paint(shown: Shown) -> np.ndarray:
             data.qpos[:] = shown.pose
             mujoco.mj_forward(model, data)
             renderer.update_scene(data, camera=camera)
+            if shown.ghost is not None:
+                other.qpos[:] = shown.ghost
+                mujoco.mj_forward(model, other)
+                _add_ghost(model, other, renderer.scene)
             return renderer.render()
 
         yield paint
+
+
+def _add_ghost(model: Any, data: Any, scene: Any) -> None:
+    """Adds the moving bodies of `data` to a MuJoCo scene, translucent."""
+    import mujoco
+
+    first = scene.ngeom
+    option, perturbation = mujoco.MjvOption(), mujoco.MjvPerturb()
+    mujoco.mjv_addGeoms(model, data, option, perturbation, int(mujoco.mjtCatBit.mjCAT_DYNAMIC), scene)
+    for geom in range(first, scene.ngeom):
+        scene.geoms[geom].rgba[:] = GHOST
+        scene.geoms[geom].matid = -1

@@ -30,10 +30,12 @@ ONNX_OPSET, ONNX_IR = 17, 8  # of 2022: old runtimes on robots read them too
 def metadata(player: Player) -> dict[str, Any]:
     """What the policy is for, as plain JSON values; `control_dt` is in seconds per action, null bounds are infinite.
 
-    `gymnasium` says which environment plays the task, with which options, and what to multiply actions by there.
+    `gymnasium` says which environment plays the task, with which options, and what to multiply actions by there;
+    `deployment`, for tasks that have it, what else it takes to play the policy.
     """
     config, env = player.config.awr, player.env
     twin = getattr(env, "gymnasium", None)
+    deployment = {"deployment": env.deployment()} if hasattr(env, "deployment") else {}
     return {
         "format": npz_player.FORMAT,
         "format_version": npz_player.VERSION,
@@ -55,6 +57,7 @@ def metadata(player: Player) -> dict[str, Any]:
         "activation": config.activation,
         "obs_clip": config.obs_clip,
         "obs_std_min": normalizer.STD_MIN,
+        **deployment,
     }
 
 

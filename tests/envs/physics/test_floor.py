@@ -11,7 +11,7 @@ import pytest
 
 from envs import registry
 from envs.gym.locomotion import contact_forces
-from envs.physics import models
+from envs.physics import models, newton
 from envs.physics.floor import FloorDynamics
 from envs.physics.mjx_task import mjx
 from envs.registry import TaskOptions
@@ -89,7 +89,6 @@ def test_few_iterations_end_near_the_minimum() -> None:
 
 def test_the_line_search_finds_the_least_cost() -> None:
     """On random pieces, its length costs no more than any of a fine grid's."""
-    dynamics = registry.make("ant")._forward  # type: ignore[attr-defined]
     rng = np.random.default_rng(0)
     for _ in range(20):
         weight, excess, moved = rng.uniform(0, 10, 24), rng.normal(size=24), rng.normal(size=24)
@@ -97,7 +96,14 @@ def test_the_line_search_finds_the_least_cost() -> None:
         pushing = np.sum(weight * moved * np.minimum(excess, 0))
         slope -= abs(pushing)  # a direction of descent
         found = float(
-            dynamics._line_search(*(jnp.asarray(x, jnp.float32) for x in (slope, curvature, weight, excess, moved)))
+            newton.line_search(
+                jnp.float32(slope),
+                jnp.float32(curvature),
+                jnp.asarray(weight),
+                jnp.asarray(excess),
+                jnp.asarray(moved),
+                4,
+            )
         )
 
         def cost(

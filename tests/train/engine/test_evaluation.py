@@ -140,6 +140,7 @@ def test_episodes_and_their_terms() -> None:
         want = [[np.abs(positions).sum(), len(positions)]] * 5
         np.testing.assert_allclose(seen.terms["distance"], want, rtol=1e-6)
         assert seen.broken.tolist() == [isinstance(task, Bursting)] * 5
+        assert seen.whole(task.episode_length) == (task.episode_length == 4)  # the others fail, or break
         assert seen.terms_per_step() == {"terms/distance": pytest.approx(np.abs(positions).mean())}
 
 

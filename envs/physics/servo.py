@@ -1,0 +1,120 @@
+"""Robots that are driven by servos and touch nothing but the floor, in steps of 1/60 s: `ServoDynamics`.
+
+A servo's torque kp (target - q) - kd q' is that at the end of the step, of the position and velocity that the step
+leads to: that adds h kd + h^2 kp to the diagonal of the inertia, before contacts see it. A foot at rest is then not
+pushed by a damper that the contact solver does not know, and steps may be long where joints are stiff.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+
+from envs.physics import newton
+from envs.physics.constraints import Limits, unmet
+from envs.physics.contacts import FloorContacts
+from envs.physics.joints import ROOT, Joints
+from envs.physics.limbs import LimbSolver
+from envs.physics.tree import Tree
+
+
+class Servos:
+    """Servos on hinges and balls; a target is a pose [nq], of which the root's part is not looked at.
+
+    Attributes:
+      joints: the robot's.
+      kp: stiffness, float32 [nv] (N m/rad).
+      kd: damping, float32 [nv] (N m s/rad).
+    """
+
+    def __init__(self, m: mujoco.MjModel, kp: np.ndarray, kd: np.ndarray, torque_limit: np.ndarray) -> None:
+        """Takes stiffness `kp` [nv], damping `kd` [nv] and the most that each joint gives, `torque_limit` [njnt]."""
+        self.joints = Joints(m)
+        self.kp, self.kd = jnp.asarray(kp, jnp.float32), jnp.asarray(kd, jnp.float32)
+        self._hinge_limit = jnp.asarray(torque_limit[self.joints.hinges], jnp.float32)
+        self._ball_limit = jnp.asarray(torque_limit[self.joints.balls], jnp.float32)[:, None]
+
+    def error(self, qpos: jax.Array, target: jax.Array) -> jax.Array:
+        """Returns how far joints are from their target [nv] (rad), a ball by a rotation vector in its own frame."""
+        return self.joints.difference(qpos, target).at[:ROOT].set(0.0)
+
+    def share(self, torque: jax.Array) -> jax.Array:
+        """Returns the share [nv] of torques [nv] (N m) that the servos can give, at most 1; a ball's is of its norm."""
+        hinges, balls = self.joints.split(torque)
+        of_hinges = self._hinge_limit / jnp.maximum(jnp.abs(hinges), 1e-6)
+        norms = jnp.sqrt(jnp.sum(jnp.square(balls), 1, keepdims=True) + 1e-12)
+        of_balls = jnp.broadcast_to(self._ball_limit / norms, balls.shape)
+        return jnp.minimum(self.joints.joined(jnp.ones(ROOT), of_hinges, of_balls), 1.0)
+
+
+class ServoDynamics:
+    """Accelerations of a robot with servos, as the integrator `euler` wants them.
+
+    Attributes:
+      tree: the robot's bodies.
+    """
+
+    def __init__(self, mj_model: mujoco.MjModel, servos: Servos, touching: Sequence[int], trunk: Sequence[int]) -> None:
+        """Takes what does not change: which geoms touch the floor, and which bodies are the trunk (`LimbSolver`).
+
+        Raises:
+          NotImplementedError: if the model has other constraints than hinge limits, or touches with other shapes than
+            spheres, capsules and boxes, or what pushes it is more than `Tree` knows.
+        """
+        m = self._mj = mj_model
+        for what in unmet(m, (m.geom_bodyid == 0) & (m.geom_conaffinity != 0)):
+            raise NotImplementedError(f"ServoDynamics: {what}")
+        self._servos, self._limits, self._linear = servos, Limits(m), LimbSolver(m, trunk)
+        self.tree = Tree(m)
+        self._contacts = FloorContacts(m, touching, self._linear)
+        h = float(m.opt.timestep)
+        self._damping = (h * m.dof_damping).astype(np.float32)
+        self._stiff = h * servos.kd + h * h * servos.kp
+
+    def __call__(
+        self, qpos: jax.Array, qvel: jax.Array, start: jax.Array, target: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Returns accelerations [nv] and the servos' torques [nv] (N m).
+
+        Args:
+          qpos: positions [nq].
+          qvel: velocities [nv].
+          start: accelerations [nv] at which the solver starts where something touches.
+          target: the pose [nq] that the servos pull to.
+        """
+        m, servos, h = self._mj, self._servos, float(self._mj.opt.timestep)
+        places = self.tree.places(qpos)
+        inertia, free = self.tree.dynamics(places, qvel)
+        blocks = self._linear.blocks(inertia)
+
+        # Which servos are at their limit is what a step without contacts would ask of them: what the last step did
+        # says nothing about it where they chatter, and less of the error would be another robot.
+        pull = servos.kp * servos.error(qpos, target) - (h * servos.kp + servos.kd) * qvel
+        predicted = self._linear.solve(self._linear.plus(blocks, self._stiff + self._damping), pull + free)
+        torque = pull - self._stiff * predicted
+        share = servos.share(torque)
+        pull = jnp.where(share < 1, share * torque, pull)
+        servo = jnp.where(share < 1, 0.0, self._stiff)
+        blocks = self._linear.plus(blocks, servo + self._damping)
+        inertia += jnp.diag(servo + self._damping)
+
+        sign, limit_weight, limit_target = self._limits.rows(m, qpos, qvel)
+        limits, edges = len(self._limits.dof), self._contacts.edges(places, qvel)
+
+        def along(a: jax.Array) -> jax.Array:
+            return jnp.concatenate([sign * a[self._limits.dof], edges.along(a)])
+
+        def back(force: jax.Array) -> jax.Array:
+            return edges.back(force[limits:]) + self._limits.spread(sign * force[:limits])
+
+        def direction(pushing: jax.Array, gradient: jax.Array) -> jax.Array:
+            held = self._linear.plus(blocks, self._limits.spread(pushing[:limits]))
+            return self._linear.solve(edges.added(held, pushing[limits:]), gradient)
+
+        weight = jnp.concatenate([limit_weight, edges.weight])
+        aim = jnp.concatenate([limit_target.reshape(-1), edges.target])
+        steps = m.opt.iterations, m.opt.ls_iterations
+        qacc, _ = newton.minimum(along, back, direction, inertia, pull + free, weight, aim, start, steps)
+        return qacc, jnp.asarray(pull - servo * qacc)
