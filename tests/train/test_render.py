@@ -62,7 +62,7 @@ def test_a_task_with_a_slash_has_a_movie_in_its_run(monkeypatch: pytest.MonkeyPa
         drawn.append(out)
         return [], 1, Fraction(1)
 
-    monkeypatch.setattr(render, "load", lambda run, step: player)
+    monkeypatch.setattr(render, "load", lambda run, step, moved: player)
     monkeypatch.setattr(render, "render", draw)
     monkeypatch.setattr(sys, "argv", ["program", "--run", str(tmp_path)])
     assert render.main() == 0
