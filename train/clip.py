@@ -132,16 +132,8 @@ class Preview:
 
 def main() -> int:
     """Does what the first argument names."""
-    chosen = cli.choose(KINDS, program("clip"), "command", " CLIP")
-    if not chosen:
-        return 0
-    kind, args = chosen
-    prog = f"{program('clip')} {kind}"
-    if kind == "check":
-        return check(cli.parse(Check, args, prog=prog, description=KINDS[kind]))
-    if kind == "convert":
-        return convert(cli.parse(Convert, args, prog=prog, description=KINDS[kind]))
-    return preview(cli.parse(Preview, args, prog=prog, description=KINDS[kind]))
+    does: cli.Does = {"check": (Check, check), "convert": (Convert, convert), "preview": (Preview, preview)}
+    return cli.run(KINDS, does, program("clip"), "CLIP")
 
 
 def check(config: Check) -> int:

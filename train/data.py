@@ -120,18 +120,13 @@ class Fqe:
 
 def main() -> int:
     """Does what the first argument names."""
-    chosen = cli.choose(KINDS, program("data"), "command", " SET")
-    if not chosen:
-        return 0
-    kind, args = chosen
-    prog = f"{program('data')} {kind}"
-    if kind == "inspect":
-        return inspect(cli.parse(Inspect, args, prog=prog, description=KINDS[kind]))
-    if kind == "convert":
-        return convert(cli.parse(Convert, args, prog=prog, description=KINDS[kind]))
-    if kind == "weigh":
-        return weigh(cli.parse(Weigh, args, prog=prog, description=KINDS[kind]))
-    return fqe(cli.parse(Fqe, args, prog=prog, description=KINDS[kind]))
+    does: cli.Does = {
+        "inspect": (Inspect, inspect),
+        "convert": (Convert, convert),
+        "weigh": (Weigh, weigh),
+        "fqe": (Fqe, fqe),
+    }
+    return cli.run(KINDS, does, program("data"), "SET")
 
 
 def inspect(config: Inspect) -> int:

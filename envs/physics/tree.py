@@ -142,10 +142,6 @@ class _Frames:
         self._parent, self._pos, self._quat = np.array(parent), _constant(np.array(pos)), _constant(np.array(quat))
         anchor = np.array([m.jnt_pos[joint] if joint > 0 else np.zeros(3) for joint in of_frame])
         self._anchor, self._anchored = _constant(anchor), bool(anchor.any())
-        depth = np.zeros(len(parent), int)
-        for frame in range(1, len(parent)):
-            depth[frame] = depth[parent[frame]] + 1
-        self._rounds = int(np.ceil(np.log2(max(1, depth.max()))))
 
         frame_of = np.array([of_frame.index(joint) for joint in range(m.njnt)])
         hinges, balls = np.flatnonzero(m.jnt_type > BALL), np.flatnonzero(m.jnt_type == BALL)
@@ -175,7 +171,7 @@ class _Frames:
         if self._anchored:  # what a joint turns about stays where it is
             pos += rotations.rotated(self._quat, self._anchor) - rotations.rotated(quat, self._anchor)
         parent = self._parent
-        for _ in range(self._rounds):
+        while parent.any():  # until all know their place in the world
             pos = pos[parent] + rotations.rotated(quat[parent], pos)
             quat = rotations.product(quat[parent], quat)
             parent = parent[parent]

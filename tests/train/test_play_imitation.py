@@ -3,7 +3,6 @@
 import ast
 import dataclasses
 import functools
-import importlib.util
 import json
 import pathlib
 import shutil
@@ -19,6 +18,7 @@ from envs.imitation import in_c, march
 from envs.imitation.clips import Clip
 from envs.imitation.task import Imitation
 from envs.physics.integrators import Physics
+from tests.examples import EXAMPLES, example
 from tests.trained import make_player, python
 from train import export
 from train.engine.player import Player
@@ -26,7 +26,7 @@ from train.policies import formats, npz_player
 
 pytest.importorskip("onnxruntime")
 
-SCRIPT = pathlib.Path(__file__).parent.parent.parent / "docs" / "examples" / "play_imitation.py"
+SCRIPT = EXAMPLES / "play_imitation.py"
 ROBOT = march.humanoid()
 # Clips and rows; the march has 72, its half 37, and the walk 61. Steps of two rows end some of them.
 EPISODE = 40  # control steps
@@ -34,12 +34,8 @@ STARTS = np.array([(0, 0), (0, 33), (0, 69), (0, 70), (0, 71), (1, 0), (1, 20), 
 
 
 @functools.cache
-def example() -> Any:
-    spec = importlib.util.spec_from_file_location("play_imitation", SCRIPT)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def played() -> Any:
+    return example("play_imitation")
 
 
 def walk() -> Clip:
@@ -65,7 +61,7 @@ def task(actions: Any = "residual") -> Imitation:
 
 def imitator(of: Imitation) -> Any:
     told = json.loads(json.dumps({"deployment": of.deployment(), "control_dt": of.dt}))
-    return example().Imitator(told)
+    return played().Imitator(told)
 
 
 @functools.cache
@@ -135,7 +131,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 def test_it_plays_the_episodes_of_the_transfer(policy: pathlib.Path) -> None:
     keys = jax.random.split(jax.random.key(0), len(STARTS))  # as many as above: one program for both
-    act, metadata = example().read(str(policy))
+    act, metadata = played().read(str(policy))
     seen: list[np.ndarray] = []
 
     def acts(obs: jax.Array) -> jax.Array:
@@ -144,7 +140,7 @@ def test_it_plays_the_episodes_of_the_transfer(policy: pathlib.Path) -> None:
 
     _, lengths = in_c.play(task(), acts, keys, 1 / 480)
     began = jax.jit(jax.vmap(task().reset))(keys).data
-    robot = example().Imitator(metadata)
+    robot = played().Imitator(metadata)
     for i, length in enumerate(lengths):
         robot.start(robot.clips[int(began.clip[i])], int(began.row[i]))
         for step in range(length):
@@ -160,7 +156,7 @@ def test_it_plays_the_episodes_of_the_transfer(policy: pathlib.Path) -> None:
 def test_every_kind_of_file_carries_it(kind: str, tmp_path: pathlib.Path, policy: pathlib.Path) -> None:
     out, env = tmp_path / f"policy.{kind}", player().env
     if kind == "onnx":
-        told = example().read(str(policy))[1]
+        told = played().read(str(policy))[1]
     else:
         export.export(player(), out)
         beside = formats.write_metadata(player(), out)
@@ -177,8 +173,8 @@ def test_it_needs_nothing_of_this_project(policy: pathlib.Path, tmp_path: pathli
     assert imported - set(sys.stdlib_module_names) == {"mujoco", "numpy", "onnxruntime"}
     done = python("-I", script, policy, 4, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    act, metadata = example().read(str(policy))
-    robot, rng, errors, whole = example().Imitator(metadata), np.random.default_rng(0), [], 0
+    act, metadata = played().read(str(policy))
+    robot, rng, errors, whole = played().Imitator(metadata), np.random.default_rng(0), [], 0
     for _ in range(4):
         robot.start_anywhere(rng)
         steps, fallen = 0, False
@@ -206,6 +202,6 @@ def test_it_refuses_in_one_line(
     ):
         monkeypatch.setattr(sys, "argv", ["play_imitation.py", str(tmp_path / args[0]), args[1]])
         with pytest.raises(SystemExit) as stop:
-            example().main()
+            played().main()
         assert stop.value.code == 2
         assert words in capsys.readouterr().err.splitlines()[-1]

@@ -1,13 +1,12 @@
 """`train.data weigh`, and the example that clones with weights."""
 
 import dataclasses
-import importlib.util
 import pathlib
-from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.examples import example
 from tests.train.datasets.made import episodes
 from tests.trained import ended, make_player, make_run, refusal
 from train import data
@@ -16,8 +15,6 @@ from train.datasets import writing
 from train.datasets.data_set import DataSet
 from train.engine import config as settings
 from train.engine.weighing import weigh
-
-EXAMPLE = pathlib.Path(__file__).parents[2] / "docs" / "examples" / "weigh.py"
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +75,6 @@ def test_what_makes_no_sense_is_one_line(place: pathlib.Path, monkeypatch: pytes
     assert not out.exists()
 
 
-def example() -> Any:
-    spec = importlib.util.spec_from_file_location("weigh_example", EXAMPLE)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_example_clones_the_better_actions(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Actions are 0.5 s and noise, rewards fall with the square of their distance from s: weights pull a clone from
     # a = 0.5 s towards a = s. With other weights, only of noise above 0, it comes to lie above 0.5 s.
@@ -98,7 +87,7 @@ def test_the_example_clones_the_better_actions(tmp_path: pathlib.Path, monkeypat
     flags = np.zeros(200, bool)
     found = DataSet(obs, actions, rewards, np.full(200, 5), flags, ~flags)
     writing.write(found, str(tmp_path / "set.npz"))
-    module = example()
+    module = example("weigh")
     weighted = module.main(str(tmp_path / "set.npz"))
     assert float(weighted["w"][0, 0]) > 0.6
     np.testing.assert_allclose(weighted["w"][1], 0.0, atol=0.08)

@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, get_type_hints
 
 import tyro
@@ -92,6 +92,9 @@ def peek(args: Sequence[str], name: str, default: str | None) -> str | None:
     return value
 
 
+Does = Mapping[str, tuple[Any, Callable[[Any], int]]]  # by its kind: settings, and what takes them
+
+
 def choose(kinds: Mapping[str, str], prog: str, noun: str, operand: str = "") -> tuple[str, list[str]] | None:
     """The first argument, one of `kinds` (with what each does), and the others; None after listing all of them.
 
@@ -106,6 +109,26 @@ def choose(kinds: Mapping[str, str], prog: str, noun: str, operand: str = "") ->
     if kind not in kinds:
         raise UserError(f"unknown {noun} {kind!r}: choose one of {', '.join(kinds)}")
     return kind, args
+
+
+def run(kinds: Mapping[str, str], does: Does, prog: str, operand: str) -> int:
+    """Does what the first argument names, one of `kinds`, with what the others say; returns the exit status.
+
+    Args:
+      kinds: what each kind does, in words.
+      does: for each kind, the dataclass of its settings, and what takes them.
+      prog: how the program is called.
+      operand: what every kind is given, for the list of them.
+
+    Raises:
+      UserError: if there is no such kind.
+    """
+    chosen = choose(kinds, prog, "command", f" {operand}")
+    if not chosen:
+        return 0
+    kind, args = chosen
+    settings, do = does[kind]
+    return do(parse(settings, args, prog=f"{prog} {kind}", description=kinds[kind]))
 
 
 def arguments() -> list[str]:

@@ -43,7 +43,7 @@ WIDE = dataclasses.replace(
 
 # Learning from logged data, whatever they are: nothing about the scale of rewards is assumed, and the policy's step
 # falls to nothing, for otherwise the last of many policies that are as good by the loss is taken by chance. Minibatches
-# of 256 take half the time, and from a million steps of walker2d learn 15 % less.
+# of 256 take half the time, and from a million steps of walker2d's medium policy learn 14 % less (five seeds).
 STATIC = AwrConfig(
     policy_lr=1e-3,
     policy_lr_steps=1,  # as long as the run, unless it is given

@@ -18,7 +18,7 @@ MOTIONS = ["humanoid3d_spinkick", "dog3d_trot"]
 
 
 class Task:
-    episode_length = 600
+    return_max = 600.0
 
 
 @pytest.fixture
