@@ -75,7 +75,8 @@ class Env(Protocol):
     A task may also have `observation_names` [O] and `action_names` [A], which exported policies then carry, and
     `terms(state, action, after) -> dict`, more numbers float32 [] by name to log of the step from `state` to `after`;
     a step in which one is not finite is left out of its mean. If it has `return_max`, the most that an episode can
-    return, mean returns are also logged as a share of it.
+    return, mean returns are also logged as a share of it. Large constant arrays, such as motion clips, it may hold as
+    `tables`, a pytree that can be set: programs are then given them, and are the same for others of their shapes.
     One that can be shown has `positions(state) -> float32 [P]` and either a MuJoCo model, `mj_model`, whose `qpos` they
     are, or `picture(positions, action, width, height) -> uint8 [height, width, 3]`, which draws them; one that imitates
     has `wanted_positions(state) -> float32 [P]`, which pictures show translucent, and, if an episode can begin anywhere

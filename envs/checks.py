@@ -12,13 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envs import tables
 from envs.advance import LIMIT, infinities, sound, strong
 from envs.base import BrokenTask, Env, Twin, action_names, observation_names
 
 LONGEST = 2**31 - 1  # control steps of an episode are counted in 32 bits
 RESETS = 64  # that are drawn
 JAX = os.path.dirname(jax.__file__) + os.sep
-OPTIONAL = ("max_envs", "gymnasium", "terms", "mj_model", "positions", "picture", "pushed", "deployment")
+OPTIONAL = ("max_envs", "gymnasium", "terms", "mj_model", "positions", "picture", "pushed", "tables", "deployment")
 
 
 def check_task(env: Env) -> None:
@@ -159,8 +160,22 @@ def _check_optional(env: Env) -> None:
             raise
         except (Exception, SystemExit) as error:
             raise raised(what, error) from error
+    if "tables" in there:
+        _check_tables(env, there["tables"])
     if "deployment" in there:
         _check_deployment(there["deployment"])
+
+
+def _check_tables(env: Env, found: Any) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(found):
+        if not isinstance(leaf, jax.Array | np.ndarray):
+            where = f"tables{jax.tree_util.keystr(path)}"
+            raise BrokenTask(f"broken task: {where} is {_described(leaf)}, not an array: use another name for it")
+    try:
+        with tables.lent(env, found):
+            pass
+    except (Exception, SystemExit) as error:
+        raise raised("setting tables", error) from error
 
 
 def _check_deployment(deployment: Callable[[], Any]) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table
 
-from envs import registry
+from envs import registry, tables
 from envs.advance import LIMIT
 from envs.base import BrokenTask, Env, UnknownTask
 from envs.checks import check_task
@@ -81,13 +81,13 @@ def check(env: Env, num_envs: int, steps: int) -> dict[str, Any]:
         return carry, counts.sum(axis=0)
 
     key = stream(0, "check")
-    state = jax.jit(venv.init)(jax.random.fold_in(key, 0))
+    state = tables.jit(venv.init, env)(jax.random.fold_in(key, 0))
     carry = state, state.env.obs
     drawn = np.concatenate([state.env.obs, state.pool.obs])
     _, often = np.unique(drawn, axis=0, return_counts=True)
     chance = float((often * (often - 1)).sum() / (len(drawn) * (len(drawn) - 1)))
     begun = time.perf_counter()
-    program = jax.jit(chunk).lower(carry, key).compile()
+    program, _ = tables.jit(chunk, env).compile(carry, key)
     compile_seconds = time.perf_counter() - begun
     begun, total = time.perf_counter(), np.zeros(3, int)
     chunks = -(-steps // CHUNK)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
+from envs import tables
 from envs.imitation.characters import BALL, Character
 from envs.imitation.task import Imitation
 from envs.physics.integrators import Physics
@@ -99,8 +100,8 @@ def play(
     """
     count, bodies = len(keys), tuple(range(1, task.mj_model.nbody))
     steps = max(1, round(task.dt / timestep))
-    target, arrived = jax.jit(jax.vmap(task.target)), jax.jit(jax.vmap(task.arrived))
-    state = jax.jit(jax.vmap(task.reset))(keys)
+    target, arrived = (tables.jit(jax.vmap(function), task) for function in (task.target, task.arrived))
+    state = tables.jit(jax.vmap(task.reset), task)(keys)
     sims = [InC(task.robot, task.dt / steps, bodies, drive) for _ in range(count)]
     returns, lengths, alive = np.zeros(count), np.zeros(count, int), np.ones(count, bool)
     _place(sims, state.data.physics, np.ones(count, bool))

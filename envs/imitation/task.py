@@ -55,6 +55,7 @@ class Imitation:
     Attributes:
       may_touch: the bodies that may touch the floor: the robot's own, and those that do so in the clips.
       return_max: the most that an episode can return: 1 a step.
+      tables: the clips.
       clip_rows: in how many rows of each clip, from its first on, an episode can begin; a row is a physics step.
 
     An action moves the servos' targets: from where the clip will be in 0.1 s by up to 0.5 rad a joint ("residual"), or
@@ -77,9 +78,9 @@ class Imitation:
         self.return_max = float(self.episode_length)
         self._ahead = round(AHEAD / float(m.opt.timestep))
         self._joints = Joints(m)
-        self._clips, self.may_touch = reference.build(robot, motions)
-        rows = np.asarray(self._clips.rows)  # where a clip ends that is no loop, a control step is left
-        rows = np.where(self._clips.loops, rows, np.maximum(rows - robot.substeps, 1))
+        self.tables, self.may_touch = reference.build(robot, motions)
+        rows = np.asarray(self.tables.rows)  # where a clip ends that is no loop, a control step is left
+        rows = np.where(self.tables.loops, rows, np.maximum(rows - robot.substeps, 1))
         self.clip_rows: tuple[int, ...] = tuple(rows.tolist())
         touching = [g for g in robot.geoms if m.geom_bodyid[g] in self.may_touch]
         others = [g for g in robot.geoms if m.geom_bodyid[g] not in self.may_touch]
@@ -109,10 +110,10 @@ class Imitation:
 
     def _at(self, clip: jax.Array, row: jax.Array) -> tuple[Imitating, jax.Array]:
         """The state of a robot that is where the clip is, but above the floor, and its end effectors (`Motion`)."""
-        place = self._clips.first[clip] + row
-        qpos = self._clips.qpos[place].at[2].add(self._clips.lift[place])
-        physics = Physics(qpos, self._clips.qvel[place], jnp.zeros(self.mj_model.nv))
-        ends = self._clips.bodies[place][self._ends].at[:, 2].add(qpos[2])
+        place = self.tables.first[clip] + row
+        qpos = self.tables.qpos[place].at[2].add(self.tables.lift[place])
+        physics = Physics(qpos, self.tables.qvel[place], jnp.zeros(self.mj_model.nv))
+        ends = self.tables.bodies[place][self._ends].at[:, 2].add(qpos[2])
         return Imitating(physics, clip, row, jnp.zeros(3)), ends
 
     def step(self, state: State, action: jax.Array) -> State:
@@ -152,7 +153,7 @@ class Imitation:
 
     def deployment(self) -> dict[str, Any]:
         """Returns what it takes to play its policies without this project; docs/imitation.md says what is what."""
-        return deployment(self.robot, self._clips, self.may_touch) | {
+        return deployment(self.robot, self.tables, self.may_touch) | {
             "episode_length": self.episode_length,
             "actions": self._actions,
             "action_scale": float(ABSOLUTE if self._actions == "absolute" else RESIDUAL),
@@ -170,13 +171,13 @@ class Imitation:
         """The pose [nq] that the servos pull to; the root's part means nothing."""
         if self._actions == "absolute":
             return self._joints.moved(jnp.asarray(self._middle), jnp.pad(ABSOLUTE * action, (ROOT, 0)))
-        ahead = self._clips.qpos[self._place(now.clip, now.row + self._ahead)]
+        ahead = self.tables.qpos[self._place(now.clip, now.row + self._ahead)]
         return self._joints.moved(ahead, jnp.pad(RESIDUAL * action, (ROOT, 0)))
 
     def _place(self, clip: jax.Array, row: jax.Array) -> jax.Array:
         """Where in the tables row `row` of a clip is; behind its end a loop goes on, and another stays."""
-        rows = self._clips.rows[clip]
-        return self._clips.first[clip] + jnp.where(self._clips.loops[clip], row % rows, jnp.minimum(row, rows - 1))
+        rows = self.tables.rows[clip]
+        return self.tables.first[clip] + jnp.where(self.tables.loops[clip], row % rows, jnp.minimum(row, rows - 1))
 
     def _moved(self, physics: Physics, target: jax.Array) -> Physics:
         def forward(p: Physics) -> tuple[jax.Array, Any]:
@@ -192,26 +193,26 @@ class Imitation:
 
         A new cycle of a loop begins where the last one ends: turned as far, and, as in DeepMimic, moved to the robot.
         """
-        rows, loops = self._clips.rows[was.clip], self._clips.loops[was.clip]
+        rows, loops = self.tables.rows[was.clip], self.tables.loops[was.clip]
         row = was.row + self.robot.substeps
         again = loops & (row >= rows)
         over = ~loops & (row >= rows - 1)
         row = jnp.where(again, row - rows, jnp.minimum(row, rows - 1))
-        angle = was.origin[2] + self._clips.cycle[was.clip, 2]
-        at_root = _turned(angle, self._clips.qpos[self._clips.first[was.clip] + row, :2])
+        angle = was.origin[2] + self.tables.cycle[was.clip, 2]
+        at_root = _turned(angle, self.tables.qpos[self.tables.first[was.clip] + row, :2])
         origin = jnp.append(physics.qpos[:2] - at_root, angle)
         return Imitating(physics, was.clip, row, jnp.where(again, origin, was.origin)), over
 
     def _wanted(self, now: Imitating) -> tuple[Motion, jax.Array]:
         """What is imitated now, and its bodies' places [nbody - 1, 3] from its root, turned with its heading."""
-        place = self._clips.first[now.clip] + now.row
-        qpos, qvel, bodies = self._clips.qpos[place], self._clips.qvel[place], self._clips.bodies[place]
+        place = self.tables.first[now.clip] + now.row
+        qpos, qvel, bodies = self.tables.qpos[place], self.tables.qvel[place], self.tables.bodies[place]
         x, y, angle = now.origin
         turn = jnp.array([jnp.cos(angle / 2), 0.0, 0.0, jnp.sin(angle / 2)])
         root = jnp.concatenate([_turned(angle, qpos[:2]) + jnp.array([x, y]), qpos[2:3]])
         qpos = jnp.concatenate([root, rotations.product(turn, qpos[3:7]), qpos[7:]])
         qvel = jnp.concatenate([_turned(angle, qvel[:2]), qvel[2:]])
-        com = self._clips.com_velocity[place]
+        com = self.tables.com_velocity[place]
         com = jnp.append(_turned(angle, com[:2]), com[2])
         ends = bodies[self._ends].at[:, 2].add(root[2])
         return Motion(qpos, qvel, ends, com), bodies
@@ -245,14 +246,14 @@ class Imitation:
         """The observation: the phase, the robot's state, and how far it is from the clip now and in 0.1 s."""
         physics = now.physics
         wanted, _ = self._wanted(now)
-        rows, loops = self._clips.rows[now.clip], self._clips.loops[now.clip]
+        rows, loops = self.tables.rows[now.clip], self.tables.loops[now.clip]
         share = now.row / rows
         phase = jnp.where(
             loops, jnp.array([jnp.cos(2 * jnp.pi * share), jnp.sin(2 * jnp.pi * share)]), jnp.array([2 * share - 1, 0])
         )
         back = -_heading(physics.qpos[3:7])
         apart = self._joints.difference(physics.qpos, wanted.qpos)
-        ahead = self._joints.difference(physics.qpos, self._clips.qpos[self._place(now.clip, now.row + self._ahead)])
+        ahead = self._joints.difference(physics.qpos, self.tables.qpos[self._place(now.clip, now.row + self._ahead)])
         return jnp.concatenate(
             [
                 phase,

@@ -102,6 +102,14 @@ class Hosted(Walk):
         return stepped.replace(obs=obs)  # type: ignore[attr-defined]
 
 
+class Settled(Walk):
+    """A walk whose tables cannot be set."""
+
+    @property
+    def tables(self) -> jax.Array:
+        return jnp.zeros(3)
+
+
 class Unset(Walk):
     """A walk whose time limit cannot be told."""
 
@@ -177,6 +185,8 @@ WHOLE = "an int from 1 to 2,147,483,647"
         (Changed(max_envs="many"), "max_envs is 'many', not an int above 0"),
         (Changed(max_envs=0), "max_envs is 0, not an int above 0"),
         (Changed(gymnasium="Hopper-v5"), "gymnasium is 'Hopper-v5', not an envs.base.Twin"),
+        (Changed(tables={"poses": "walk.npz"}), r"tables\['poses'\] is 'walk.npz', not an array: use another name"),
+        (Settled(), r"setting tables raises AttributeError: .*tables.*\(.*tables.py:\d+\)"),
         (Changed(observation_names=["x"]), "observation_names has 1 names, and there are 3 to name"),
         (Changed(action_names=[1]), r"action_names is \[1\], not a list of 1 names"),
         (Changed(action_names="a"), "action_names is 'a', not a list of 1 names"),

@@ -91,7 +91,7 @@ def test_imitation_begins_in_the_clip_and_is_its_own_ghost_there() -> None:
     live = Live(player, 0)
     assert live.clip_seconds == pytest.approx((71 / 60,))  # a loop of 1.2 s: in its last row too
     live.begin_in(0, 0.5)
-    wanted = np.asarray(task._clips.qpos[30])
+    wanted = np.asarray(task.tables.qpos[30])
     np.testing.assert_allclose(np.asarray(live.shown.ghost), wanted, atol=1e-5)
     np.testing.assert_allclose(live.shown.pose[3:], wanted[3:], atol=1e-5)
     live.begin_in(0, 0.0)

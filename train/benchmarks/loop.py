@@ -103,7 +103,7 @@ def measure(env: Env, config: TrainConfig, repeats: int) -> dict[str, Any]:
     loop = Loop(env, awr, config.num_envs, devices=config.devices)
     begun = time.perf_counter()
     state = loop.init(0)
-    epoch = loop.epoch.lower(state).compile()
+    epoch, _ = loop.compile()
     compile_seconds = time.perf_counter() - begun
     for _ in range(awr.buffer_blocks + 1):  # fills the ring and warms up
         state, _ = epoch(state)

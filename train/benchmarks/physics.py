@@ -20,7 +20,7 @@ import mujoco.rollout
 import numpy as np
 from rich.table import Table
 
-from envs import registry
+from envs import registry, tables
 from envs.base import Env, UnknownTask
 from envs.registry import TaskOptions
 from envs.vector import VectorEnv
@@ -53,9 +53,10 @@ class PhysicsConfig:
 def stepper(env: Env, num_envs: int, steps: int) -> tuple[Callable[[], Any], float]:
     """Returns a call that steps `num_envs` environments `steps` times from where it left them, and compile seconds."""
     venv = VectorEnv(env, num_envs)
-    state = jax.jit(venv.init)(jax.random.key(0))
+    state = tables.jit(venv.init, env)(jax.random.key(0))
     begun = time.perf_counter()
-    program = jax.jit(lambda s, key: random_steps(venv, s, key, steps)).lower(state, jax.random.key(1)).compile()
+    several = tables.jit(lambda s, key: random_steps(venv, s, key, steps), env)
+    program, _ = several.compile(state, jax.random.key(1))
     seconds = time.perf_counter() - begun
     kept = {"state": state, "key": jax.random.key(1)}
 

@@ -12,6 +12,7 @@ from flax import struct
 
 from awr_mjx.learner import Learner
 from awr_mjx.normalizer import Normalizer
+from envs import tables
 from envs.advance import LIMIT, advance, infinities, select, strong, summed, terms
 from envs.base import Env
 from train.engine.loop import FIRST, SAME, share_out
@@ -90,10 +91,10 @@ class Evaluator:
     ) -> None:
         self.env, self.learner, self.episodes, self.mesh, self.sample = env, learner, episodes, mesh, sample
         if mesh:
-            self._start = share_out(self._reset, mesh, (SAME, SAME, FIRST), FIRST)
-            self._go_on = share_out(self._play, mesh, (SAME, SAME, FIRST, SAME), FIRST)
+            self._start = share_out(self._reset, mesh, (SAME, SAME, FIRST), FIRST, env)
+            self._go_on = share_out(self._play, mesh, (SAME, SAME, FIRST, SAME), FIRST, env)
         else:
-            self._start, self._go_on = jax.jit(self._reset), jax.jit(self._play)
+            self._start, self._go_on = tables.jit(self._reset, env), tables.jit(self._play, env)
 
     def _act(self, policy: Any, stats: Normalizer, state: Any, keys: jax.Array) -> jax.Array:
         if not self.sample:

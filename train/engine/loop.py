@@ -14,8 +14,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from awr_mjx import reduce, replay
 from awr_mjx.config import AwrConfig
 from awr_mjx.learner import Learner, LearnerState
+from envs import tables
 from envs.advance import strong
 from envs.base import Env
+from envs.tables import Program
 from envs.vector import Outcome, VectorEnv, VectorState
 from train.engine import counters
 from train.engine.counters import Counter
@@ -84,19 +86,23 @@ def placed(specs: Any, mesh: Mesh) -> Any:
     return jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs, is_leaf=lambda x: isinstance(x, PartitionSpec))
 
 
-def share_out(function: Callable[..., Any], mesh: Mesh, inputs: Any, outputs: Any, **options: Any) -> Any:
+def share_out(
+    function: Callable[..., Any], mesh: Mesh, inputs: tuple[Any, ...], outputs: Any, env: Any = None, **options: Any
+) -> Program:
     """Jits `function` to run on every device of `mesh` on its share of the environments.
 
     `inputs` and `outputs` are partition specs (or trees of them); sums of `awr_mjx.reduce` go over all devices.
-    `options` are those of `jax.jit`.
+    Each of them has the tables of the task `env` that `function` steps. `options` are those of `jax.jit`.
     """
 
     def one_device(*args: Any) -> Any:
-        with reduce.over(AXIS):
-            return function(*args)
+        with reduce.over(AXIS), tables.lent(env, args[-1]):
+            return function(*args[:-1])
 
+    inputs = (*inputs, SAME)
     mapped = jax.shard_map(one_device, mesh=mesh, in_specs=inputs, out_specs=outputs, check_vma=False)
-    return jax.jit(mapped, in_shardings=placed(inputs, mesh), out_shardings=placed(outputs, mesh), **options)
+    jitted = jax.jit(mapped, in_shardings=placed(inputs, mesh), out_shardings=placed(outputs, mesh), **options)
+    return Program(jitted, jax.device_put(tables.of(env), NamedSharding(mesh, SAME)))
 
 
 class Loop:
@@ -121,9 +127,9 @@ class Loop:
         # The state is donated: the ring is updated where it lies and never exists twice.
         self.epoch = self.share_out(self._epoch, (self.layout,), (self.layout, SAME), donate_argnums=0)
 
-    def share_out(self, function: Callable[..., Any], inputs: Any, outputs: Any, **options: Any) -> Any:
+    def share_out(self, function: Callable[..., Any], inputs: tuple[Any, ...], outputs: Any, **options: Any) -> Program:
         """`share_out` over this loop's devices."""
-        return share_out(function, self.mesh, inputs, outputs, **options)
+        return share_out(function, self.mesh, inputs, outputs, self.env, **options)
 
     def init(self, seed: int) -> TrainState:
         """A fresh state; everything in it follows from `seed` and the number of devices."""
@@ -153,9 +159,7 @@ class Loop:
 
     def compile(self) -> tuple[Callable[[TrainState], tuple[TrainState, dict[str, jax.Array]]], int]:
         """The program of an epoch, and the bytes that it works in on each device."""
-        program = self.epoch.lower(self.template()).compile()
-        usage = program.memory_analysis()
-        return program, usage.temp_size_in_bytes if usage else 0
+        return self.epoch.compile(self.template())
 
     def _init(self, key: jax.Array) -> TrainState:
         key, key_learner, key_env = jax.random.split(key, 3)

@@ -8,6 +8,7 @@ import numpy as np
 
 from awr_mjx.learner import Learner, LearnerState
 from awr_mjx.replay import Rows
+from envs import tables
 from envs.base import Env
 from envs.vector import VectorEnv, VectorState
 from train.console.errors import UserError
@@ -25,7 +26,7 @@ class Recorder:
         """`num_envs` environments N step at once; actions are the `mode`, or samples."""
         self.env, self.learner, self.num_envs, self.mode = env, learner, num_envs, mode
         self.venv = VectorEnv(env, num_envs)
-        self._init, self._run = jax.jit(self.venv.init), jax.jit(self._chunk)
+        self._init, self._run = tables.jit(self.venv.init, env), tables.jit(self._chunk, env)
 
     def whole_episodes(
         self, learned: LearnerState, steps: int, key: jax.Array, tell: Callable[[float], None]

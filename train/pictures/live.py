@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from awr_mjx.learner import LearnerState
+from envs import tables
 from envs.advance import Advance, advance, infinities, strong
 from envs.base import BrokenTask
 from train.console.errors import UserError
@@ -73,10 +74,10 @@ class Live:
             moved = advance(env, one, action[None], jnp.full(1, steps, jnp.int32), infinities(first))
             return jax.tree.map(lambda x: x[0], moved), action
 
-        self._step, self._reset = jax.jit(step), jax.jit(lambda key: strong(env.reset(key)))
-        self._wanted = jax.jit(env.wanted_positions) if hasattr(env, "wanted_positions") else None
-        self._push = jax.jit(env.pushed) if self.can_be_pushed else None  # type: ignore[attr-defined]
-        self._reset_in = jax.jit(lambda clip, row: strong(env.start(clip, row)))  # type: ignore[attr-defined]
+        self._step, self._reset = tables.jit(step, env), tables.jit(lambda key: strong(env.reset(key)), env)
+        self._wanted = tables.jit(env.wanted_positions, env) if hasattr(env, "wanted_positions") else None
+        self._push = tables.jit(env.pushed, env) if self.can_be_pushed else None  # type: ignore[attr-defined]
+        self._reset_in = tables.jit(lambda clip, row: strong(env.start(clip, row)), env)  # type: ignore[attr-defined]
         self.reset(seed)
         found, model = self.shown.pose.shape, getattr(env, "mj_model", None)
         if model is not None and not hasattr(env, "picture") and found != (model.nq,):

@@ -122,7 +122,7 @@ def test_who_falls_is_not_paid_and_done() -> None:
 def test_actions_move_targets_from_the_clip_ahead() -> None:
     t, m = task(), ROBOT.model
     now = t.start(jnp.int32(0), jnp.int32(70)).data
-    ahead = np.asarray(t._clips.qpos[(70 + 6) % 72])
+    ahead = np.asarray(t.tables.qpos[(70 + 6) % 72])
     np.testing.assert_allclose(t._target(now, jnp.zeros(t.action_size))[7:], ahead[7:], atol=1e-6)
     action = np.zeros(t.action_size, np.float32)
     knee = int(m.joint("left_knee").dofadr[0]) - 6
@@ -131,7 +131,7 @@ def test_actions_move_targets_from_the_clip_ahead() -> None:
     place = int(m.joint("left_knee").qposadr[0])
     assert moved[place] - ahead[place] == pytest.approx(0.4 * RESIDUAL, abs=1e-5)
     late = t._target(Imitating(now.physics, jnp.int32(1), jnp.int32(35), jnp.zeros(3)), jnp.zeros(t.action_size))
-    np.testing.assert_allclose(late[7:], t._clips.qpos[72 + 36, 7:], atol=1e-6)  # no loop: stays at its end
+    np.testing.assert_allclose(late[7:], t.tables.qpos[72 + 36, 7:], atol=1e-6)  # no loop: stays at its end
 
 
 def test_absolute_actions_are_about_the_middle() -> None:

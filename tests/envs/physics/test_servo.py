@@ -38,7 +38,7 @@ def play(task: Imitation, timestep: float, noise: float = 0.0) -> tuple[np.ndarr
     Returns the joints' distance (rad) and the roots' (m) after half a second, [STARTS] each, and how often a servo of
     the other simulation was at its limit.
     """
-    clips, robot = task._clips, task.robot
+    clips, robot = task.tables, task.robot
     rows = np.linspace(0, int(clips.rows[0]) - 1, STARTS, endpoint=False).astype(int)
     rng = np.random.default_rng(0)
     physics = Physics(clips.qpos[rows], clips.qvel[rows], jnp.zeros((STARTS, robot.model.nv)))

@@ -77,7 +77,7 @@ def test_everything_follows_from_the_seed() -> None:
 def test_it_is_compiled_once() -> None:
     state, _ = run(chain_loop().init(3), 3)
     run(through_the_host(state), 2)
-    assert chain_loop().epoch._cache_size() == 1
+    assert chain_loop().epoch.jitted._cache_size() == 1
 
 
 @pytest.mark.parametrize(
@@ -178,6 +178,7 @@ def test_the_ring_never_exists_twice() -> None:
     """The compiled epoch takes over its state's memory, and has no room for a second ring besides."""
     state = jax.eval_shape(lambda: chain_loop().init(0))
     usage = chain_loop().epoch.lower(state).compile().memory_analysis()
+    assert usage
     ring = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state.ring))
     payload = 32 * N * (4 * (PLACES + 2 + 1) + 2)
     assert payload <= ring <= 1.05 * payload
