@@ -18,7 +18,7 @@ from train.datasets import data_set, writing
 from train.datasets.data_set import DataSet
 from train.engine import config as settings
 from train.engine import jax_setup, recording, replayed
-from train.engine.player import load_policy
+from train.engine.player import load_policies
 from train.engine.streams import check_seed, stream
 from train.engine.task_files import Moved
 
@@ -79,7 +79,7 @@ def main() -> int:
 
 def _recorded(config: RecordConfig) -> DataSet:
     moved = Moved.to(config.task)
-    players = [load_policy(config.run, step, moved) for step in config.step or (None,)]
+    players = load_policies(config.run, config.step or (None,), moved)
     first = players[0]
     env = first.env
     if config.task != first.config.task:

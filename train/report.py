@@ -26,6 +26,7 @@ from train.console.files import check_writable, replacing
 from train.datasets.data_set import joined
 from train.engine import config as settings
 from train.engine import metrics_log
+from train.engine.task_files import STAYED, Moved, MovedOption
 from train.pictures import data_figure, figures, film, painters, tracking
 from train.pictures.figures import Run
 
@@ -51,6 +52,8 @@ class ReportConfig:
     """Show the run with the highest mode return in a video."""
     seconds: float = 10.0
     """Length of the video."""
+    moved: MovedOption = dataclasses.field(default_factory=Moved)
+    """Where files of the task in the video are now that have been moved."""
 
 
 def read(folder: pathlib.Path) -> Run:
@@ -189,10 +192,10 @@ def best_run(runs: list[Run], folders: tuple[pathlib.Path, ...]) -> pathlib.Path
     return folders[same[int(np.argmax(returns))]]
 
 
-def movie_of(run: pathlib.Path, name: str, seconds: float) -> str:
+def movie_of(run: pathlib.Path, name: str, seconds: float, moved: Moved = STAYED) -> str:
     """An HTML video of the newest policy of a run called `name`, or a line that says why there is none."""
     try:
-        player = painters.load(run)
+        player = painters.load(run, moved=moved)
         with tempfile.TemporaryDirectory() as folder:
             movie = pathlib.Path(folder) / "policy.mp4"
             clips, _, _ = film.render(player, film.RenderConfig(run, seconds=seconds), movie)
@@ -257,7 +260,7 @@ def write(
         paths.append(path)
     task = html.escape(" and ".join(dict.fromkeys(str(run.settings["env"]) for run in runs)))
     best = best_run(runs, folders)
-    video = movie_of(best, runs[folders.index(best)].name, config.seconds) if config.video else ""
+    video = movie_of(best, runs[folders.index(best)].name, config.seconds, config.moved) if config.video else ""
     body = [f"<h1>{task}</h1>", summary(runs), pictures[0], video, *pictures[3:], *pictures[1:3]]
     data = draw_data(folders, out)
     body += [picture(path, words) for path, words in data.items()]

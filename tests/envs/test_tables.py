@@ -19,7 +19,15 @@ from train.engine.evaluation import Evaluator
 from train.engine.loop import Loop
 from train.engine.recording import Recorder
 
-CONFIG = AwrConfig(rollout_steps=4, buffer_blocks=4, batch_size=8, policy_updates=1, value_updates=1, policy_hidden=(8,), value_hidden=(8,))
+CONFIG = AwrConfig(
+    rollout_steps=4,
+    buffer_blocks=4,
+    batch_size=8,
+    policy_updates=1,
+    value_updates=1,
+    policy_hidden=(8,),
+    value_hidden=(8,),
+)
 
 
 class Paid(Walk):

@@ -14,7 +14,7 @@ from envs.registry import TaskOptions
 from tests import runs
 from tests.runs import copied, everything, here, refused
 from tests.tasks import Chain
-from train import evaluate, export, main, record, render, transfer, watch
+from train import evaluate, export, main, record, render, report, transfer, watch
 
 Done = subprocess.CompletedProcess[str]
 FILES = ("robot.xml", "walk.npz", "turn.npz")
@@ -104,6 +104,8 @@ def test_files_that_are_gone_are_one_line_that_says_what_to_pass(place: pathlib.
         assert held(run) == before, name
     means(run, place / "gone.xml", place / "walk.npz", place / "turn.npz")
     refused(here(evaluate.main, "--run", run), f"{place}/gone.xml", "say where it is now with --env.robot")
+    told = here(report.main, run, *out(run, "report.html"))
+    assert told.returncode == 0 and f"no video: {place}/gone.xml" in told.stderr and "--env.robot" in told.stderr
 
 
 def test_files_that_are_elsewhere_are_named_and_it_goes_on(place: pathlib.Path) -> None:
@@ -113,6 +115,8 @@ def test_files_that_are_elsewhere_are_named_and_it_goes_on(place: pathlib.Path) 
     refused(
         here(evaluate.main, "--run", run, "--env.robot", place / "robot.xml"), "say where it is now with --env.clip"
     )
+    told = here(report.main, run, *out(run, "report.html"), *new)
+    assert told.returncode == 0 and "no video: " in told.stderr and LATER["render"] in told.stderr
     for name, done in every_command(run, *new).items():
         if name in LATER:
             refused(done, LATER[name])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import jax
 
@@ -41,9 +42,14 @@ def _absent(run: pathlib.Path) -> Env:
 
 
 def load_policy(run: pathlib.Path, step: int | None = None, moved: Moved = STAYED) -> Player:
-    """The policy of the run in folder `run`, from its newest sound checkpoint or from checkpoint `step`.
+    """The policy of the run in folder `run`, from its newest sound checkpoint or from `step`, as `load_policies`."""
+    return load_policies(run, (step,), moved)[0]
 
-    Its task is made of the files that the run was trained with, or of those that have been `moved`.
+
+def load_policies(run: pathlib.Path, steps: Sequence[int | None], moved: Moved = STAYED) -> list[Player]:
+    """The policies of the run in folder `run`, from checkpoints `steps`; None is the newest sound one.
+
+    Their task is made of the files that the run was trained with, or of those that have been `moved`.
 
     Raises:
       UserError: if there is no such run or checkpoint, or a file of its task is missing. Warnings about damaged
@@ -54,6 +60,10 @@ def load_policy(run: pathlib.Path, step: int | None = None, moved: Moved = STAYE
     env = _absent(run) if config.env == absent.NAME else registry.make(config.env, config.task)
     learner = Learner(config.awr, env.observation_size, env.action_size, env.discrete)
     template = jax.eval_shape(learner.init, jax.random.key(0))
-    found, learned, warnings = restoring.restore_learner(run, template, step)
-    warn([*task_files.changes(run, config.task, run_folder.files_of(run)), *warnings])
-    return Player(config, env, learner, learned, found)
+    warnings, found = task_files.changes(run, config.task, run_folder.files_of(run)), []
+    for step in steps:
+        done, learned, more = restoring.restore_learner(run, template, step)
+        warnings += more
+        found.append(Player(config, env, learner, learned, done))
+    warn(warnings)
+    return found
