@@ -110,6 +110,7 @@ class Convert:
         if not 0 <= start < end:
             raise UserError(f"start must be from 0 s and before end, not {start:g} and {end:g}")
         files.check_writable(self.out, "name another file with --out")
+        files.refuse_clashes({"--out": self.out}, [self.wanted.clip])
 
 
 @dataclasses.dataclass(frozen=True)

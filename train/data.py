@@ -17,7 +17,7 @@ from awr_mjx.fitted_q import FittedQConfig
 from train.console import cli, files
 from train.console.commands import program
 from train.console.errors import UserError, run_program, warn
-from train.datasets import summary, table, writing
+from train.datasets import reading, summary, table, writing
 from train.datasets.choice import Filter, Logged, refuse_other_sizes
 from train.datasets.data_set import DataSet
 from train.engine import config as settings
@@ -48,6 +48,10 @@ class Wanted:
     def read(self) -> DataSet:
         """Reads the set and says what had to be assumed."""
         return self.filter.read(self.set)
+
+    def refuse_to_lose(self, **outputs: pathlib.Path | None) -> None:
+        """Raises UserError where an output, by its option, is the set itself, or another output."""
+        files.refuse_clashes({f"--{option}": out for option, out in outputs.items()}, [reading.whole_path(self.set)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +135,9 @@ def main() -> int:
 
 def inspect(config: Inspect) -> int:
     """Prints what is in a set, and writes it where that was asked for."""
+    if config.png and config.png.suffix.lower() != ".png":
+        raise UserError(f"png must end in .png, not {config.png.suffix or 'nothing'}: {config.png}")
+    config.wanted.refuse_to_lose(out=config.out, png=config.png)
     for path, option in ((config.out, "--out"), (config.png, "--png")):
         if path:
             files.check_writable(path, f"name another file with {option}")
@@ -182,6 +189,7 @@ def _row(values: dict[str, float]) -> str:
 def convert(config: Convert) -> int:
     """Writes a set in another format."""
     writing.check_place(config.out)
+    config.wanted.refuse_to_lose(out=pathlib.Path(config.out))
     found = config.wanted.read()
     place = writing.write(found, config.out)
     print(f"written to {place}: {len(found.steps):,} episodes, {len(found.rewards):,} steps")
@@ -191,6 +199,7 @@ def convert(config: Convert) -> int:
 def weigh(config: Weigh) -> int:
     """Writes what a run's learner makes of every step."""
     table.check_place(config.out)
+    config.wanted.refuse_to_lose(out=config.out)
     weighing.refuse_without_values(settings.read(config.run).awr, config.run)
     found = config.wanted.read()
     start_jax()
@@ -211,6 +220,7 @@ def fqe(config: Fqe) -> int:
     """Prints the estimate, and writes it where that was asked for."""
     if config.out:
         files.check_writable(config.out, "name another file with --out")
+        config.wanted.refuse_to_lose(out=config.out)
     saved = settings.read(config.run)
     method = FittedQConfig(config.gamma or 0.0, config.networks, config.steps, lr=config.lr)
     if problems := method.problems():
@@ -241,10 +251,10 @@ def fqe(config: Fqe) -> int:
         print(
             f"{player.config.env} after {player.after}: discounted return of the {seen['actions']} action about "
             f"{seen['estimate']:.4g} (95 % interval {seen['low']:.4g} to {seen['high']:.4g}) from the first "
-            f"observations of {seen['episodes']:,} episodes, gamma {method.gamma:.4g}"
+            f"observations of {seen['episodes']:,} episodes, gamma {method.gamma:.6g}"
         )
         print(f"what was recorded of these episodes gave {seen['behaviour']:.4g} ± {seen['behaviour_std']:.4g}")
-        warn([fitted_q.WORTH])
+        warn([*fitted_q.doubts(seen, method), fitted_q.WORTH])
 
     if not config.out:
         print_all()

@@ -44,6 +44,8 @@ def _loop(config: TrainConfig, run: pathlib.Path | None) -> tuple[Loop | StaticL
     if env:
         check_task(env)
     if config.logged or not env:
+        if run:
+            static_data.refuse_gone(config.logged, run)
         loop, data = static_data.loop(env, config)
         return loop, data, loop.init
     if problems := config.awr.problems(env.episode_length):
@@ -53,10 +55,15 @@ def _loop(config: TrainConfig, run: pathlib.Path | None) -> tuple[Loop | StaticL
         kept = run_folder.data_of(run).get("kept", 0) if run else 0
         collecting = Loop(env, config.awr, *sizes, kept)
         return collecting, None, collecting.init
-    found = begun.read(env, config)
+    if run and config.begin != settings.read(run).begin:
+        raise UserError(f"{run} has no checkpoint yet: train anew with --from {config.begin}")
+    found = begun.read_again(env, config, run) if run else begun.read(env, config)
     rows = begun.rows_of(found, config.num_envs)
+    about = begun.about(found, rows)
+    if run:
+        run_folder.refuse_other_data(run, about)
     collecting = Loop(env, config.awr, *sizes, 0 if rows is None else len(rows.valid))
-    return collecting, begun.about(found, rows), lambda seed: begun.state(collecting, seed, found, rows)
+    return collecting, about, lambda seed: begun.state(collecting, seed, found, rows)
 
 
 def main() -> int:

@@ -70,8 +70,9 @@ def main() -> int:
     found = _ring(config) if config.ring else _recorded(config)
     place = writing.write(found, config.out)
     returns = found.returns()
+    what = "episodes and pieces of episodes" if config.ring else "episodes"
     print(
-        f"written to {place}: {len(found.steps):,} episodes of {len(found.rewards):,} steps, "
+        f"written to {place}: {len(found.steps):,} {what} of {len(found.rewards):,} steps, "
         f"mean return {returns.mean():,.1f} ± {returns.std():,.1f}"
     )
     return 0

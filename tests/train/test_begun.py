@@ -118,9 +118,13 @@ def test_data_that_a_checkpoint_has_not_are_read_again(folder: pathlib.Path, tmp
     writing.write(choices(seed=1), f"{tmp_path}/set.npz")
     refused(here(main, *more), "not those that", "checksum")
     (tmp_path / "set.npz").unlink()
-    refused(here(main, *more), "no file")
-    writing.write(choices(), f"{tmp_path}/set.npz")
-    done = here(main, *more)
+    refused(here(main, *more), "set.npz", "say where the data are now with --from")
+    refused(here(main, *more, "--from", folder / "run"), "is a run: name the set")
+    writing.write(choices(seed=1), f"{tmp_path}/other.npz")
+    refused(here(main, *more, "--from", tmp_path / "other.npz"), "not those that", "checksum")
+    writing.write(choices(), f"{tmp_path}/moved.npz")
+    done = here(main, *more, "--from", tmp_path / "moved.npz")
+    assert settings.read(run).begin == f"{tmp_path}/moved.npz"
     assert done.returncode == 0, done.stderr
     ring, whole = state_of(run).ring, state_of(folder / "of_set").ring
     jax.tree.map(lambda x, y: np.testing.assert_array_equal(x[: ring.kept], y[: ring.kept]), ring.rows, whole.rows)
@@ -178,6 +182,10 @@ def test_minibatches_have_their_share_of_it(share: float) -> None:
 
 def test_a_run_that_collects_takes_no_other_data_when_it_goes_on(folder: pathlib.Path) -> None:
     refused(here(main, "--resume", folder / "of_set", "--data", folder / "set.npz"), "leave --data out")
+    refused(here(main, "--resume", folder / "run", "--from", folder / "set.npz"), "nothing is collected: leave one out")
+    writing.write(choices(), f"{folder}/moved.npz")
+    more = ["--num_steps", 9 * ITERATION, "--from", folder / "moved.npz"]
+    refused(here(main, "--resume", folder / "of_set", *more), "has in its checkpoint", "leave --from out")
 
 
 def test_bad_beginnings_are_one_line(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -189,6 +197,8 @@ def test_bad_beginnings_are_one_line(folder: pathlib.Path, tmp_path: pathlib.Pat
         ([good, "--env", "cartpole", "--data", good], ["--from", "--data"]),
         ([good, "--env", "cartpole", "--variant", "monte_carlo"], ["--from", "monte_carlo"]),
         ([good, "--env", "cartpole", "--data_share", 1.5], ["data_share"]),
+        ([good, "--env", "cartpole", "--top", 0.1], ["top is for learning from logged data alone", "data convert"]),
+        ([folder / "run", "--policy_hidden", 5], ["policy_hidden is that of", "leave --policy_hidden out"]),
     ):
         refused(here(main, "--from", *args, "--run_dir", run), *words)
         assert not run.exists()

@@ -33,7 +33,7 @@ def test_it_does_not_go_on_with_other_data(folder: pathlib.Path, tmp_path: pathl
     writing.write(choices(seed=1), f"{tmp_path}/set.npz")
     refused(train(folder, 8, "--resume", run), "not those that", "checksum")
     (tmp_path / "set.npz").unlink()
-    refused(train(folder, 8, "--resume", run), "no file")
+    refused(train(folder, 8, "--resume", run), "set.npz", "say where it is now with --data")
 
 
 def test_data_that_were_moved_are_named_again(

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+import jax
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from tests.train.datasets.made import episodes
 from tests.trained import ended, make_player, make_run, refusal
 from train import data
 from train.console import files
+from train.console.errors import Failed
 from train.datasets import writing
 from train.datasets.data_set import DataSet
 from train.engine import config as settings
@@ -73,6 +75,13 @@ def test_what_makes_no_sense_is_one_line(place: pathlib.Path, monkeypatch: pytes
     files.write_json(blind / "config.json", {"settings": settings.to_dict(config)})
     assert "has learned no value function" in words("no-such-set", "--run", blind, "--out", out)
     assert not out.exists()
+
+
+def test_weights_that_are_not_finite_are_not_written() -> None:
+    player = make_player("cartpole")
+    learned = player.learned.replace(value=jax.tree.map(lambda x: x * np.nan, player.learned.value))  # type: ignore[attr-defined]
+    with pytest.raises(Failed, match="51 of the values are not finite: nothing was written"):
+        weigh(dataclasses.replace(player, learned=learned), cartpole())
 
 
 def test_the_example_clones_the_better_actions(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

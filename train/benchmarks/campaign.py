@@ -15,6 +15,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from typing import IO, Any, cast
@@ -145,6 +146,21 @@ def check_settings(given: Sequence[str], own: Sequence[str]) -> None:
             raise UserError(f"--set wants settings of train.main as NAME=VALUE, not {setting!r}")
 
 
+def check_place(folder: pathlib.Path, at_once: int) -> None:
+    """Makes the folder of a campaign.
+
+    Raises:
+      UserError: if nothing can be written there, or there are not so many cores.
+    """
+    if at_once < 1 or at_once > jax_setup.cores():
+        raise UserError(f"at_once must be from 1 to the {jax_setup.cores()} cores there are, not {at_once}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(f"cannot write in the folder {folder}: {error.strerror}") from error
+
+
 def train(jobs: Sequence[Job], folder: pathlib.Path, at_once: int = 1) -> None:
     """Trains every job that is not finished, `at_once` at a time, each on its own share of the CPU's cores.
 
@@ -152,12 +168,7 @@ def train(jobs: Sequence[Job], folder: pathlib.Path, at_once: int = 1) -> None:
       UserError: if a job's settings make no sense, before any starts; if a job fails (with the last line it printed)
         or is stopped; or if `folder` has runs of other commands.
     """
-    if at_once < 1 or at_once > jax_setup.cores():
-        raise UserError(f"at_once must be from 1 to the {jax_setup.cores()} cores there are, not {at_once}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
+    check_place(folder, at_once)
     with lock.held(folder):  # a second campaign would take away what Brax's trainers, which hold no lock, have done
         for job in jobs:
             _check(job, folder / job.name)

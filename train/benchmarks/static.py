@@ -9,6 +9,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from train.console.errors import UserError
 from train.datasets import reading, writing
 from train.datasets.data_set import DataSet
 from train.datasets.flat import with_finals
+from train.engine import config as settings
 from train.engine import restoring
 from train.engine.presets import static_preset
 
@@ -58,7 +60,7 @@ class Static:
     seeds: int = 3
     """Trainings of each learner on each set."""
     num_steps: int = 0
-    """Gradient steps on policies in each training; the preset's if not given."""
+    """Gradient steps on policies in each training, rounded up to whole iterations; the preset's if not given."""
     set: tuple[str, ...] = ()
     """Other settings of the learners than the preset's: beta=1.0 policy_hidden=256,256."""
     at_once: int = 1
@@ -84,10 +86,14 @@ def main(args: list[str]) -> int:
     campaign.check_settings(config.set, OWN)
     for env in config.env:
         registry.find(env)
+        for given, _ in LEARNERS.values():
+            campaign.settings_of(_args(config, env, "SET", given))
+    for env, demo in zip(config.env, config.demos, strict=bool(config.demos)):
+        _refuse_other(demo, env)
+    campaign.check_place(config.folder, config.at_once)
     if not config.demos:
         jobs = [Job(f"demo-{env}", _demo(env)) for env in config.env]
         campaign.train(jobs, config.folder, config.at_once)
-    config.folder.mkdir(parents=True, exist_ok=True)
     demos = config.demos or tuple(config.folder / f"demo-{env}" for env in config.env)
     found: dict[str, Any] = {}
     for env, demo in zip(config.env, demos, strict=True):
@@ -105,6 +111,22 @@ def _demo(env: str) -> tuple[str, ...]:
     return ("--env", env, "--num_evals", str(EVALUATIONS), "--keep", str(2 * EVALUATIONS))
 
 
+def _args(config: Static, env: str, data: str, given: Sequence[str]) -> list[str]:
+    """What a learner is told, as arguments of `train.main`; `given` are its own."""
+    return ["--env", env, "--data", data, *given, "--num_evals", "1", *(f"--{setting}" for setting in config.set)]
+
+
+def _refuse_other(demo: pathlib.Path, env: str) -> None:
+    """Raises UserError unless `demo` is a run in task `env`, with checkpoints to choose from."""
+    of = settings.read(demo).env
+    if of != env:
+        raise UserError(f"{demo} is a run in task {of!r}, not in {env!r}: name the demos in the order of the tasks")
+    if not restoring.mode_returns(demo):
+        raise UserError(
+            f"{demo} has no checkpoint with a mode return: train it with --num_evals {EVALUATIONS} --keep 100"
+        )
+
+
 def _learned(config: Static, env: str, demo: pathlib.Path, kind: str) -> dict[str, Any]:
     """Final returns of all learners on one set, of the mode and sampled, and what the set is like."""
     path = _set(config, env, demo, kind)
@@ -115,8 +137,7 @@ def _learned(config: Static, env: str, demo: pathlib.Path, kind: str) -> dict[st
     todo: dict[str, list[Job]] = {}
     for name, (given, suffix) in LEARNERS.items():
         slug = "-".join((name.lower().replace(" %", "").replace(",", "").replace(" ", "_"), path.stem))
-        args = ["--env", env, "--data", str(cut if suffix else path), *given, "--num_evals", "1"]
-        args += [f"--{setting}" for setting in config.set]
+        args = _args(config, env, str(cut if suffix else path), given)
         args += ["--num_steps", str(_num_steps(args, config.num_steps))]
         todo[name] = [Job(f"{slug}-{seed}", (*args, "--seed", str(seed))) for seed in range(config.seeds)]
     by_seed = [jobs[seed] for seed in range(config.seeds) for jobs in todo.values()]
@@ -148,14 +169,10 @@ def _set(config: Static, env: str, demo: pathlib.Path, kind: str) -> pathlib.Pat
     """The recording of a kind; made if it is not there.
 
     Raises:
-      UserError: if the demo has no evaluated checkpoints, or what is there was recorded otherwise.
+      UserError: if what is there was recorded otherwise.
     """
     path = (config.folder / f"{env.replace('/', '-')}-{kind}.npz").absolute()
     known = restoring.mode_returns(demo)
-    if not known:
-        raise UserError(
-            f"{demo} has no checkpoint with a mode return: train it with --num_evals {EVALUATIONS} --keep 100"
-        )
     best = max(known, key=known.__getitem__)
     zero = min(0.0, *known.values())  # returns may all be negative
     medium = min(step for step, value in known.items() if value - zero >= config.medium * (known[best] - zero))

@@ -5,13 +5,16 @@ import json
 import math
 import os
 import pathlib
+import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from train.console.errors import UserError
+
+RUNS_OWN = ("config.json", "metrics.jsonl", "summary.json")  # in the folder of a run
 
 
 @contextlib.contextmanager
@@ -36,23 +39,46 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
         yield part
         part.replace(target)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+        raise UserError(f"cannot write {path}: {error.strerror or _inner(str(error))}") from error
     finally:
         with contextlib.suppress(OSError):  # the first error is the one to show
             part.unlink(missing_ok=True)
+
+
+def _inner(said: str) -> str:
+    """What HDF5 says, which has the system's words inside."""
+    found = re.search(r"error message = '([^']*)'", said)
+    return f"{said.partition(' (')[0]}: {found[1]}" if found else said
 
 
 def check_writable(path: pathlib.Path, instead: str) -> None:
     """Makes sure, before long work, that `path` can be written after it.
 
     Raises:
-      UserError: if it cannot; the message ends with what to do `instead`.
+      UserError: if it cannot, or is what a run goes on from; the message ends with what to do `instead`.
     """
+    if path.name in RUNS_OWN and (path.parent / RUNS_OWN[0]).is_file():
+        raise UserError(f"{path} is the run's own: {instead}")
     try:
         with contextlib.suppress(_Tried), replacing(path):
             raise _Tried
     except UserError as error:
         raise UserError(f"{error}: {instead}") from error
+
+
+def refuse_clashes(outputs: Mapping[str, pathlib.Path | None], sources: Iterable[str | pathlib.Path] = ()) -> None:
+    """Raises UserError where an output, by its option, is (in) what is read, or two outputs are one file."""
+    read = [pathlib.Path(os.path.realpath(source)) for source in sources]
+    taken: dict[pathlib.Path, str] = {}
+    for option, out in outputs.items():
+        if out is None:
+            continue
+        place = pathlib.Path(os.path.realpath(out))
+        if any(place == one or one in place.parents for one in read):
+            raise UserError(f"{option} {out} is of what is read, which would be lost: name another file")
+        if place in taken:
+            raise UserError(f"{taken[place]} and {option} are one file, {out}: name two")
+        taken[place] = option
 
 
 class _Tried(Exception):

@@ -12,6 +12,7 @@ from train.console.errors import UserError
 from train.datasets import data_set, reading, summary
 from train.datasets.data_set import DataSet
 
+WEIGHT_MOST = 1e9  # of a set
 BEYOND = 1e-3  # of half the range: how far an action may lie beyond its bound before it is not what the task knows
 
 
@@ -81,15 +82,22 @@ class Logged:
         self.filter.validate()
         if not self.data:
             changed = [f.name for f in dataclasses.fields(self) if getattr(self, f.name) != getattr(Logged(), f.name)]
+            if "filter" in changed:  # by its options' names
+                of = dataclasses.fields(self.filter)
+                changed = [f.name for f in of if getattr(self.filter, f.name) != getattr(Filter(), f.name)]
             if changed:
-                raise UserError(f"{changed[0]} is for logged data: name a set with --data too")
+                raise UserError(
+                    f"{changed[0]} is for learning from logged data alone: name a set with --data too (of a set for "
+                    "--from, write what is wanted to another file with awr-mjx data convert)"
+                )
             return
         if self.data_weights and len(self.data_weights) != len(self.data):
             raise UserError(
                 f"data_weights has {len(self.data_weights)} numbers for {len(self.data)} sets: give as many"
             )
-        if any(not 0 < weight < math.inf for weight in self.data_weights):
-            raise UserError(f"data_weights must be positive numbers, not {' '.join(map(str, self.data_weights))}")
+        if any(not 0 < weight <= WEIGHT_MOST for weight in self.data_weights):
+            given = " ".join(map(str, self.data_weights))
+            raise UserError(f"data_weights must be positive numbers up to {WEIGHT_MOST:g}, not {given}")
         if not 0 <= self.held_out < 1:
             raise UserError(f"held_out must be a share from 0 and below 1, not {self.held_out}")
         if not 0 <= self.action_scale < math.inf:
@@ -145,11 +153,13 @@ def refuse_other_sizes(found: DataSet, source: str, task: str, size: int, action
         raise UserError(f"{source} has actions of {found.action_size} {kind}, and task {task!r} of {actions} {wanted}")
 
 
-def split(sets: list[DataSet], share: float, seed: int) -> tuple[list[DataSet], list[DataSet]]:
+def split(
+    sets: list[DataSet], share: float, seed: int, instead: str = "give --held_out 0"
+) -> tuple[list[DataSet], list[DataSet]]:
     """The sets to learn from, and what is held out of each: a `share` of its episodes, by chance.
 
     Raises:
-      UserError: if a set has too few episodes for that.
+      UserError: if a set has too few episodes for that, with what to do `instead`.
     """
     if not share:
         return sets, []
@@ -157,7 +167,8 @@ def split(sets: list[DataSet], share: float, seed: int) -> tuple[list[DataSet], 
     for found in sets:
         count = max(1, round(share * len(found.steps)))
         if count >= len(found.steps):
-            raise UserError(f"a set of {len(found.steps)} episodes is too small to hold {share:g} of them out")
+            episodes = "an episode" if len(found.steps) == 1 else f"{len(found.steps)} episodes"
+            raise UserError(f"a set of {episodes} is too small to hold {share:g} of them out: {instead}")
         order = np.random.default_rng(seed).permutation(len(found.steps))
         held.append(found.select(np.sort(order[:count])))
         kept.append(found.select(np.sort(order[count:])))

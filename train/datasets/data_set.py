@@ -10,6 +10,7 @@ import numpy as np
 from train.console.errors import UserError
 
 SHOWN = 5  # rows or episodes that a message names
+LARGEST = 1e15  # of a number: there is room in float32 for the square of a return a thousand times as large
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +142,8 @@ def checked(found: DataSet, source: object) -> DataSet:
     """The same set, if it can be learned from.
 
     Raises:
-      UserError: if it has no whole episode, or numbers that are not finite, with the rows; `source` is named.
+      UserError: if it has no whole episode, or numbers that are not finite, with the rows, or too large; `source` is
+        named.
     """
     if not len(found.steps):
         raise UserError(f"{source} has no whole episode")
@@ -152,11 +154,17 @@ def checked(found: DataSet, source: object) -> DataSet:
         "log_probs": found.log_probs,
     }
     for name, array in by_name.items():
-        if array is None or np.isfinite(array.sum()):
+        if array is None or not array.size:
+            continue
+        most = max(float(array.max()), -float(array.min()))  # NaN where one is
+        if most <= LARGEST:
             continue
         broken = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
-        if not len(broken):  # a sum too large for float32
-            continue
+        if not len(broken):
+            raise UserError(
+                f"{source} has {name} as large as {most:.3g}: beyond {LARGEST:g} their squares and sums overflow; "
+                "write them in another unit"
+            )
         if name == "observations":  # count steps, as the file does; the one after an episode's last step counts as its
             episode = np.searchsorted(found.starts + np.arange(len(found.steps)), broken, "right") - 1
             broken = np.minimum(broken - episode, found.starts[episode] + found.steps[episode] - 1)

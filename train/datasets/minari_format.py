@@ -1,12 +1,11 @@
-"""Minari's data sets, a folder each: read from HDF5, Arrow or Parquet without Minari, written by it."""
+"""Minari's data sets, a folder each: read from HDF5, Arrow or Parquet without Minari."""
 
 import contextlib
 import importlib.util
 import json
 import os
 import pathlib
-import tempfile
-import warnings
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from train.datasets.arrays import as_actions, as_float32
 from train.datasets.data_set import DataSet
 
 ROOT = "MINARI_DATASETS_PATH"
+ID = re.compile(r"([\w-]+(/[\w-]+)*/)?[\w-]+-v\d+")
 LONGEST = 32_767  # rows of an episode that Minari's Arrow and Parquet keep in order
 LOG_PROB = "log_prob"  # among Minari's infos
 
@@ -177,92 +177,6 @@ def _rows(column: Any) -> np.ndarray:
     if not hasattr(array.type, "list_size"):
         return array.to_numpy(zero_copy_only=False)
     return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), array.type.list_size)
-
-
-def write(found: DataSet, name: str) -> pathlib.Path:
-    """Writes the set under Minari's root as `name`, such as hopper/mixture-v0, and returns its folder.
-
-    Raises:
-      UserError: if Minari is not installed or refuses the name, or the set is there already.
-    """
-    package("minari")
-    package("h5py")
-    import gymnasium
-    import minari
-
-    place = root() / name
-    if place.exists():
-        raise UserError(f"{place} exists already: choose another name, or remove it")
-    bounds = found.action_bounds
-    if found.discrete:
-        action_space: Any = gymnasium.spaces.Discrete(found.action_size)
-    else:
-        low, high = bounds if bounds is not None else np.full((2, found.action_size), [[-np.inf], [np.inf]], np.float32)
-        action_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
-    infos = found.log_probs
-    buffers = []
-    for i, (start, steps) in enumerate(zip(found.starts.tolist(), found.steps.tolist(), strict=True)):
-        rows, states = slice(start, start + steps), slice(start + i, start + i + steps + 1)
-        ends = np.zeros((2, steps), bool)
-        ends[:, -1] = found.terminated[i], found.truncated[i]
-        info = {} if infos is None else {"infos": {LOG_PROB: np.append(infos[rows], np.float32(0))}}
-        buffers.append(
-            minari.data_collector.EpisodeBuffer(
-                id=i,
-                observations=found.observations[states],
-                actions=found.actions[rows],
-                rewards=found.rewards[rows],
-                terminations=ends[0],
-                truncations=ends[1],
-                **info,
-            )
-        )
-    size = found.observation_size
-    root().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root(), prefix=".part-") as part:  # whole, or not there
-        try:
-            with warnings.catch_warnings(), _root_at(part):
-                warnings.simplefilter("ignore")  # that no author and no environment are named
-                minari.create_dataset_from_buffers(
-                    name,
-                    buffers,
-                    observation_space=gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32),
-                    action_space=action_space,
-                    data_format="hdf5",
-                    description=json.dumps(found.about),
-                    **{k: v for k, v in found.about.items() if k in ("ref_min_score", "ref_max_score")},
-                )
-        except (ValueError, OSError) as error:
-            raise UserError(f"Minari cannot write {name!r}: {' '.join(str(error).split())}") from error
-        try:
-            _settle(pathlib.Path(part), name)
-        except OSError as error:
-            raise UserError(f"{place} cannot be written: {error.strerror}") from error
-    return place
-
-
-def _settle(part: pathlib.Path, name: str) -> None:
-    """Moves the set `name` from below `part` to its place, with what Minari says of the names that it lies in."""
-    for parent in reversed(pathlib.PurePath(name).parents):
-        (root() / parent).mkdir(parents=True, exist_ok=True)
-        for said in (part / parent).glob("*.json"):
-            if not (root() / parent / said.name).exists():
-                said.rename(root() / parent / said.name)
-    (part / name).rename(root() / name)
-
-
-@contextlib.contextmanager
-def _root_at(folder: str) -> Iterator[None]:
-    """Minari's own functions write below `folder` in here."""
-    before = os.environ.get(ROOT)
-    os.environ[ROOT] = folder
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[ROOT]
-        else:
-            os.environ[ROOT] = before
 
 
 def package(name: str) -> Any:

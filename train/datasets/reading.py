@@ -1,7 +1,6 @@
 """Logged data from files: which format it is, and what of it is wanted."""
 
 import pathlib
-import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +13,6 @@ from train.datasets.data_set import DataSet, checked
 from train.datasets.flat import from_fields
 
 KNOWN = "a Minari set (its folder or id), an HDF5 file (D4RL, d3rlpy 1.x) or an npz file"
-ID = re.compile(r"[\w.-][\w./-]*-v\d+")  # of a Minari set
 PICKLE = "a pickle can run any program when it is read, and is never read here"
 
 
@@ -48,7 +46,7 @@ def _found(source: str, limit: int | None) -> DataSet:
     if not path.exists():
         folder = minari_format.folder_of(minari_format.root() / source)
         if folder is None:
-            if not ID.fullmatch(source):
+            if not minari_format.ID.fullmatch(source):
                 raise UserError(f"there is no file {source}")
             raise UserError(
                 f"there is no file {source}, and no Minari set of that id in {minari_format.root()} (fetch one with "

@@ -8,7 +8,7 @@ import numpy as np
 
 from train.console.errors import UserError
 from train.console.files import check_writable, replacing, write_npz
-from train.datasets import minari_format
+from train.datasets import minari_format, minari_writing
 from train.datasets.data_set import DataSet
 
 HDF5 = (".h5", ".hdf5")
@@ -29,9 +29,7 @@ def check_place(out: str) -> None:
         return
     if suffix or out.startswith((".", "/")):
         raise UserError(f"--out {out} is neither {NAMES}")
-    minari_format.package("minari")
-    if (minari_format.root() / out).exists():
-        raise UserError(f"{minari_format.root() / out} exists already: choose another --out, or remove it")
+    minari_writing.check_place(out)
 
 
 def write(found: DataSet, out: str) -> pathlib.Path:
@@ -49,7 +47,7 @@ def write(found: DataSet, out: str) -> pathlib.Path:
             for name, array in fields(found).items():
                 file[name] = str(array) if array.dtype.kind == "U" else array
     else:
-        return minari_format.write(found, out)
+        return minari_writing.write(found, out)
     return path
 
 

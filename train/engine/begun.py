@@ -9,6 +9,7 @@ import numpy as np
 
 from awr_mjx.learner import LearnerState
 from envs.base import Env
+from train.console.errors import UserError
 from train.datasets import packing
 from train.datasets.choice import Logged
 from train.datasets.data_set import DataSet, joined
@@ -47,6 +48,14 @@ def with_networks(config: TrainConfig, source: str) -> TrainConfig:
     return dataclasses.replace(config, awr=awr)
 
 
+def refuse_other_networks(config: TrainConfig, source: str) -> None:
+    """Raises UserError if settings of networks are others than those of the run `source`, whose networks are taken."""
+    of_run = settings.read(pathlib.Path(source)).awr
+    for name in NETWORKS:
+        if getattr(config.awr, name) != getattr(of_run, name):
+            raise UserError(f"{name} is that of {source}, whose networks are taken: leave --{name} out")
+
+
 def read(env: Env, config: TrainConfig) -> Begun:
     """Reads what `config.begin` names: a set, or a run with the data that it learned from.
 
@@ -66,6 +75,23 @@ def read(env: Env, config: TrainConfig) -> Begun:
     return Begun(sets, learned)
 
 
+def read_again(env: Env, config: TrainConfig, run: pathlib.Path) -> Begun:
+    """The same for a `run` that goes on.
+
+    Raises:
+      UserError: as `read`, or if the data are not there any more.
+    """
+    for source in (
+        config.begin,
+        *(settings.read(pathlib.Path(config.begin)).logged.data if is_run(config.begin) else ()),
+    ):
+        if not pathlib.Path(source).exists():
+            raise UserError(
+                f"{source}, which {run} began with, is not there any more: say where the data are now with --from"
+            )
+    return read(env, config)
+
+
 def rows_of(begun: Begun, num_envs: int) -> Any:
     """The rows [K, N] that the ring keeps, as NumPy arrays; None if there are no data."""
     return packing.packed(begun.sets, lanes=num_envs).rows if begun.sets else None
@@ -78,8 +104,10 @@ def refilled(loop: Loop | StaticLoop, state: TrainState, config: TrainConfig, ru
       UserError: if these are not there any more, or are others.
     """
     if not isinstance(loop, Loop) or not loop.kept or state.ring.rows.valid[: loop.kept].any():
+        if config.begin != settings.read(run).begin:
+            raise UserError(f"{run} has in its checkpoint what it began with: leave --from out")
         return state
-    found = read(loop.env, config)
+    found = read_again(loop.env, config, run)
     rows = rows_of(found, config.num_envs)
     run_folder.refuse_other_data(run, about(found, rows))
     return loop.keeping(state, rows)

@@ -18,6 +18,10 @@ from train.engine.config import TrainConfig
 from train.engine.presets import preset, static_preset
 
 HELD_OUT = 0.1  # share of the episodes, for data without a task
+SHARES = ("data_share", "data_share_steps")
+COLLECTING = ("num_envs", "rollout_steps", "buffer_blocks", "normalizer_steps", *SHARES)
+WEIGHING = ("beta", "target_ess", "weight_max")
+VALUES = ("value_lr", "value_hidden", "value_layer_norm", "value_units", "expectile", "lam")
 DESCRIPTION = "Trains a policy. A run stopped anywhere goes on with --resume."
 
 
@@ -61,34 +65,72 @@ def parse(args: list[str]) -> Command:
     num_envs = max(1, start.num_envs * start.awr.rollout_steps // awr.rollout_steps)
     start = dataclasses.replace(start, awr=awr, num_envs=start.num_envs if static else num_envs)
     command = cli.parse(Command, args, prog=program("train"), description=DESCRIPTION, default=Command(config=start))
+    config = command.config
+    if begin:
+        config = dataclasses.replace(config, begin=reading.whole_path(config.begin))
     if not saved and static:
-        command = dataclasses.replace(command, config=_whole_schedule(command.config, args))
+        config = _whole_schedule(config, args)
     elif not saved and cli.peek(args, "batch_size", None) is None:
-        command = dataclasses.replace(command, config=_with_batches_that_fit(command.config))
-    if begin and not saved:
-        whole = dataclasses.replace(command.config, begin=reading.whole_path(command.config.begin))
-        command = dataclasses.replace(command, config=whole)
-    if saved and command.config.logged and not saved.logged:
-        raise UserError(f"{resume} collects its own data: leave --data out")
-    command = dataclasses.replace(
-        command, config=dataclasses.replace(command.config, task=command.config.task.placed())
-    )
-    command.config.validate()
+        config = _with_batches_that_fit(config)
+    config = dataclasses.replace(config, task=config.task.placed())
+    config.validate()
     if saved:
-        # The data may lie elsewhere now; whether they are the same is told by their checksum, when they are read.
-        moved = dataclasses.replace(command.config, logged=command.config.logged.placed())
-        command = dataclasses.replace(command, config=moved)
-        changed = settings.differences(saved, command.config)
-        if changed:
-            raise UserError(f"these settings cannot change when a run is resumed: {', '.join(changed)}")
-        if command.run_dir and command.run_dir.resolve() != pathlib.Path(resume or "").resolve():
-            raise UserError("--run_dir and --resume name two folders: give only --resume")
-    return command
+        return _resumed(dataclasses.replace(command, config=config), saved)
+    if begin and begun.is_run(begin):
+        begun.refuse_other_networks(config, begin)
+    warn(_without_effect(config, args))
+    return dataclasses.replace(command, config=config)
+
+
+def _resumed(command: Command, saved: TrainConfig) -> Command:
+    """The command that goes on with a run of the settings `saved`.
+
+    The data may lie elsewhere now; whether they are the same is told by their checksum, when they are read.
+
+    Raises:
+      UserError: for what cannot change then.
+    """
+    resume, config = command.resume, command.config
+    if config.logged and not saved.logged:
+        raise UserError(f"{resume} collects its own data: leave --data out")
+    if config.begin and not saved.begin:
+        raise UserError(f"{resume} began without data: leave --from out")
+    if config.begin != saved.begin and begun.is_run(config.begin):
+        raise UserError(f"{config.begin} is a run: name the set that {resume} began with")
+    config = dataclasses.replace(config, logged=config.logged.placed())
+    if changed := settings.differences(saved, config):
+        raise UserError(f"these settings cannot change when a run is resumed: {', '.join(changed)}")
+    if command.run_dir and command.run_dir.resolve() != pathlib.Path(resume or "").resolve():
+        raise UserError("--run_dir and --resume name two folders: give only --resume")
+    return dataclasses.replace(command, config=config)
+
+
+def _without_effect(config: TrainConfig, args: list[str]) -> list[str]:
+    """A line on the settings among `args` that mean nothing in such a run; none if there are none."""
+    awr, static = config.awr, bool(config.logged)
+    nothing = {
+        "with --data": COLLECTING if static else (),
+        "where every step weighs the same": WEIGHING if awr.weighting == "uniform" else (),
+        "beside --target_ess": ("beta",) if awr.target_ess else (),
+        "where no values are learned": VALUES if not awr.value_updates else (),
+        "without --from": SHARES if not static and not config.begin else (),
+    }
+    return [
+        f"{' and '.join(given)} mean{'s' if len(given) == 1 else ''} nothing {where}"
+        for where, names in nothing.items()
+        if (given := [f"--{name}" for name in names if cli.peek(args, name, None) is not None])
+    ]
 
 
 def _whole_schedule(config: TrainConfig, args: list[str]) -> TrainConfig:
-    """The settings with whole paths, and a `policy_lr_steps` that was not asked for as long as the run."""
+    """The settings with whole paths, and a `policy_lr_steps` that was not asked for as long as the run.
+
+    Says so where the run is longer than it was asked to be, since iterations are whole.
+    """
     awr, logged = config.awr, config.logged.placed()
+    if config.epoch_steps and (more := -config.num_steps % config.epoch_steps):
+        whole = f"iterations of {config.epoch_steps:,} gradient steps are whole"
+        warn([f"it trains for {config.num_steps + more:,} steps, not {config.num_steps:,}: {whole}"])
     if awr.policy_lr_steps and cli.peek(args, "policy_lr_steps", None) is None:
         share = awr.policy_updates / max(awr.policy_updates + awr.value_updates, 1)
         awr = dataclasses.replace(awr, policy_lr_steps=max(1, round(config.num_steps * share)))

@@ -136,7 +136,7 @@ class TrainConfig:
 # What may be different when a run is resumed; all else would make it another run.
 CHANGEABLE = frozenset(
     ("num_steps", "minutes", "num_evals", "eval_envs", "checkpoint_seconds", "keep", "checkpoint_ring", "wandb")
-) | {"data", "env.robot", "env.clip"}  # where files lie; whether they are the same is told by their checksums
+) | {"data", "begin", "env.robot", "env.clip"}  # where files lie; whether they are the same is told by their checksums
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:

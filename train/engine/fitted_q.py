@@ -18,6 +18,7 @@ from train.engine.streams import stream
 
 DRAWS = 16  # of the policy's actions in a first observation, where they are drawn
 RESAMPLES = 2000  # for the interval
+STEPS_LEAST = 8  # of a round
 WORTH = (
     "such an estimate can rank policies at best, not tell their returns, and it is blind where the data have no "
     "actions like the policy's"
@@ -38,7 +39,7 @@ def evaluate(
       UserError: if the set has too few episodes for that.
       Failed: if what was learned is not finite.
     """
-    (learned,), held_out = split([found], share, seed)
+    (learned,), held_out = split([found], share, seed, "give --episodes_held_out 0")
     asked = held_out[0] if held_out else found
     act = _actor(player, found, sample)
     stats, clip = player.learned.normalizer, player.learner.config.obs_clip
@@ -57,6 +58,9 @@ def evaluate(
         raise Failed("the evaluation has diverged: its Q is not finite; give a smaller --lr")
     low, high = interval(q, np.random.default_rng([seed, 2]))
     gains = discounted(asked, config.gamma)
+    least, most = (
+        float(one) / (1 - config.gamma) for one in (min(0, found.rewards.min()), max(0, found.rewards.max()))
+    )
     return {
         "estimate": float(q.mean()),
         "low": low,
@@ -64,6 +68,8 @@ def evaluate(
         "by_network": q.mean(axis=1).tolist(),
         "behaviour": float(gains.mean()),
         "behaviour_std": float(gains.std()),
+        "least_possible": least,
+        "most_possible": most,
         "episodes": len(asked.steps),
         "episodes_learned_from": len(learned.steps),
         "gamma": config.gamma,
@@ -73,6 +79,22 @@ def evaluate(
         "loss": float(np.mean(loss)),
         "checksum": found.checksum(),
     }
+
+
+def doubts(seen: dict[str, Any], config: FittedQConfig) -> list[str]:
+    """Lines on what shows in an estimate that it is wrong."""
+    found = []
+    if not seen["least_possible"] <= seen["low"] <= seen["high"] <= seen["most_possible"]:
+        found.append(
+            f"no policy can earn less than {seen['least_possible']:.4g} or more than {seen['most_possible']:.4g} with "
+            "the rewards of this set, so the estimate is wrong, and its interval too"
+        )
+    if config.steps_of_a_round < STEPS_LEAST:
+        found.append(
+            f"{config.steps_of_a_round} steps in each of {config.rounds} rounds are too few to fit anything: give "
+            f"--steps {STEPS_LEAST * config.rounds:,} or more, or a smaller --gamma"
+        )
+    return found
 
 
 def _actor(player: Player, found: DataSet, sample: bool) -> Callable[[jax.Array, jax.Array], jax.Array]:

@@ -1,10 +1,12 @@
 """The data of a run that learns from them: read, matched to its task, and packed."""
 
 import hashlib
+import pathlib
 from typing import Any
 
 from envs.absent import Absent
 from envs.base import Env
+from train.console.errors import UserError
 from train.datasets import packing
 from train.datasets.choice import Logged, refuse_other_sizes, split
 from train.datasets.data_set import DataSet, joined
@@ -43,6 +45,16 @@ def loop(env: Env | None, config: TrainConfig) -> tuple[StaticLoop, dict[str, An
     }
     ring = packing.packed(learned, config.logged.data_weights)
     return StaticLoop(env, config.awr, ring, learned, held_out, config.epoch_iterations), data
+
+
+def refuse_gone(logged: Logged, run: pathlib.Path) -> None:
+    """Raises UserError if data that `run` learns from are not where `logged` says."""
+    for source in logged.data:
+        if not pathlib.Path(source).exists():
+            every = f", all {len(logged.data)} in this order" if len(logged.data) > 1 else ""
+            raise UserError(
+                f"{source}, which {run} learns from, is not there any more: say where it is now with --data{every}"
+            )
 
 
 def refuse_others(sets: list[DataSet], logged: Logged, task: str, env: Env) -> None:

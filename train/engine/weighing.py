@@ -6,7 +6,7 @@ import numpy as np
 
 from awr_mjx import episodes
 from awr_mjx.config import AwrConfig
-from train.console.errors import UserError
+from train.console.errors import Failed, UserError
 from train.datasets import packing
 from train.datasets.data_set import DataSet
 from train.engine.player import Player
@@ -26,6 +26,9 @@ def weigh(player: Player, found: DataSet) -> tuple[dict[str, np.ndarray], dict[s
 
     The columns are `episode` and `step` in it, int64; `value` V(s), `return` (TD(lambda), or plain sums to the end of
     the episode for `--variant monte_carlo`) and `advantage` (raw), in units of reward; and `weight` (clipped), float32.
+
+    Raises:
+      Failed: if they are not finite.
     """
     learner, learned = player.learner, player.learned
     ring = packing.packed([found])
@@ -37,10 +40,17 @@ def weigh(player: Player, found: DataSet) -> tuple[dict[str, np.ndarray], dict[s
         advantages, weights, diagnostics = learner.weigh(learned, g, v, ring.rows.valid)
         return {"value": v, "return": g, "advantage": advantages, "weight": weights}, diagnostics
 
-    by_row, diagnostics = program(ring)
+    arrays, diagnostics = program(ring)
+    by_row = {name: np.asarray(array).reshape(-1)[ring.places] for name, array in arrays.items()}
+    broken = {name: int((~np.isfinite(by_row[name])).sum()) for name in ("value", "return", "advantage", "weight")}
+    if any(broken.values()):
+        name = next(name for name in broken if broken[name])
+        raise Failed(
+            f"{broken[name]:,} of the {name}s are not finite: nothing was written; what the run learned is of no use"
+        )
     columns = {
         "episode": found.episode_of(),
         "step": np.arange(len(found.rewards)) - np.repeat(found.starts, found.steps),
-        **{name: np.asarray(array).reshape(-1)[ring.places] for name, array in by_row.items()},
+        **by_row,
     }
     return columns, {name: float(np.asarray(value)) for name, value in diagnostics.items()}

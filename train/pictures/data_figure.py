@@ -26,6 +26,7 @@ def histograms(found: DataSet, path: pathlib.Path) -> None:
         if found.discrete:
             axis.bar(np.arange(found.action_size), np.bincount(found.actions, minlength=found.action_size))
             axis.set_xlabel("action")
+            axis.xaxis.get_major_locator().set_params(integer=True)
         else:
             low, high = found.actions.min(), found.actions.max()
             for i in range(min(found.action_size, LARGEST_PANEL)):
@@ -44,6 +45,7 @@ def _histogram(axis: Any, values: np.ndarray, label: str, count: str) -> None:
         axis.legend(fontsize=8)
     else:
         axis.set_yscale("log")
+        axis.set_ylim(bottom=0.5)  # where all rewards are one, too
     axis.set_xlabel(label)
     axis.set_ylabel(count)
     axis.grid(alpha=0.3)

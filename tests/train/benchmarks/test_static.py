@@ -139,10 +139,22 @@ def test_d4rl_let_episodes_end_where_the_task_ended_them() -> None:
         ("--set num_steps=5", "num_steps is the benchmark's own"),
         ("--demos a b", "there are 2 demos for 1 tasks"),
         ("--env ants", "unknown task 'ants'"),
-        ("--demos /no/such/run", "/no/such/run"),
+        ("--demos /no/such/run", "/no/such/run is not a run folder"),
+        ("--set nosuch=1", "nosuch"),
+        ("--at_once 99", "at_once must be from 1"),
+        ("--folder /proc/none", "cannot write in the folder /proc/none"),
     ],
 )
 def test_bad_input_is_one_line(args: str, words: str, tmp_path: pathlib.Path, quick: list[Job]) -> None:
     known = "" if "--env" in args else "--env hopper"
     refused(here(benchmark.main, "static", *known.split(), "--folder", tmp_path / "runs", *args.split()), words)
     assert not quick
+
+
+def test_a_demo_of_another_task_is_refused_before_it_is_recorded(
+    demo: pathlib.Path, tmp_path: pathlib.Path, quick: list[Job]
+) -> None:
+    folder = tmp_path / "runs"
+    done = here(benchmark.main, "static", "--env", "hopper", "--demos", demo, "--folder", folder)
+    refused(done, "is a run in task 'cartpole', not in 'hopper'")
+    assert not quick and not folder.exists()

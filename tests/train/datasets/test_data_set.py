@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from tests.train.datasets.made import episodes, same
 from train.console.errors import UserError
 from train.datasets import data_set
+from train.datasets.data_set import checked
 
 KINDS = ((4, "terminated"), (3, "truncated"), (5, "both"), (2, "cut off"))
 
@@ -54,3 +56,18 @@ def test_a_number_that_is_not_finite_is_named_by_its_step() -> None:
     observations[5] = np.inf  # what step 4 acts on
     with pytest.raises(UserError, match="observations that are not finite, in steps 3, 4"):
         data_set.checked(dataclasses.replace(made, observations=observations), "set")
+
+
+def test_numbers_whose_squares_overflow_are_refused() -> None:
+    made = episodes((5, "terminated"), (4, "truncated"))
+    for name in ("observations", "actions", "rewards"):
+        for most in (3e38, -2e15):
+            array = getattr(made, name).copy()
+            array.flat[7] = most
+            with pytest.raises(
+                UserError, match=rf"x.npz has {name} as large as {re.escape(f'{abs(most):.3g}')}: beyond 1e\+15"
+            ):
+                checked(dataclasses.replace(made, **{name: array}), "x.npz")
+    array = made.rewards.copy()
+    array[7] = -9e14
+    checked(dataclasses.replace(made, rewards=array), "x.npz")

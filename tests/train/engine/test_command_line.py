@@ -28,3 +28,47 @@ def test_a_batch_size_that_was_not_asked_for_fits_the_ring(capsys: pytest.Captur
     for asked in (["--batch_size", "4096"], ["--batch-size=4096"]):
         with pytest.raises(UserError, match="batch_size 4096 is larger than the replay ring"):
             parse(["--env", "mine", "--num_envs", "64", *asked])
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (
+            "--data X --env cartpole --num_envs 4 --data_share 0.3",
+            "--num_envs and --data_share mean nothing with --data",
+        ),
+        ("--data X --env cartpole --normalizer-steps=7", "--normalizer_steps means nothing with --data"),
+        ("--env cartpole --data_share 0.3", "--data_share means nothing without --from"),
+        ("--env cartpole --beta 1 --target_ess 0.3", "--beta means nothing beside --target_ess"),
+        (
+            "--env cartpole --variant rwr --expectile 0.9 --beta 1",
+            "--expectile means nothing where no values are learned",
+        ),
+        (
+            "--data X --env cartpole --variant bc --target_ess 0.3 --value_layer_norm true",
+            "--target_ess means nothing where every step weighs the same\n"
+            "warning: --value_layer_norm means nothing where no values are learned",
+        ),
+        (
+            "--data X --env cartpole --num_steps 1600",
+            "it trains for 3,000 steps, not 1,600: iterations of 1,500 gradient",
+        ),
+    ],
+)
+def test_what_has_no_effect_is_told(args: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parse(args.split())
+    assert capsys.readouterr().err.startswith(f"warning: {words}")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        "--env cartpole --num_envs 4 --beta 1 --expectile 0.7 --batch_size 8",
+        "--data X --env cartpole --beta 1 --expectile 0.7 --value_layer_norm true --num_steps 3000",
+        "--data X --env cartpole --variant bc --policy_lr 1e-3",
+        "--from X --env cartpole --data_share 0.3 --data_share_steps 100",
+    ],
+)
+def test_what_has_an_effect_is_not(args: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parse(args.split())
+    assert not capsys.readouterr().err
