@@ -21,7 +21,7 @@ SHAPE = re.compile(r"\[[^\]]*\]")
 FLOORS = {
     "train": ({"console"}, {"datasets"}, {"engine"}, {"policies", "pictures"}, {"benchmarks"}, {"programs"}),
     "envs": (
-        {"base", "graphics", "packages"},
+        {"base", "graphics", "packages", "tables"},
         {"absent", "advance", "own_tasks"},
         {"vector", "checks", "physics", "box2d"},
         {"gym", "adapters", "imitation"},

@@ -182,7 +182,7 @@ def test_minibatches_have_their_share_of_it(share: float) -> None:
 
 def test_a_run_that_collects_takes_no_other_data_when_it_goes_on(folder: pathlib.Path) -> None:
     refused(here(main, "--resume", folder / "of_set", "--data", folder / "set.npz"), "leave --data out")
-    refused(here(main, "--resume", folder / "run", "--from", folder / "set.npz"), "nothing is collected: leave one out")
+    refused(here(main, "--resume", folder / "run", "--from", folder / "set.npz"), "leave --from out")
     writing.write(choices(), f"{folder}/moved.npz")
     more = ["--num_steps", 9 * ITERATION, "--from", folder / "moved.npz"]
     refused(here(main, "--resume", folder / "of_set", *more), "has in its checkpoint", "leave --from out")

@@ -73,9 +73,9 @@ def parse(args: list[str]) -> Command:
     elif not saved and cli.peek(args, "batch_size", None) is None:
         config = _with_batches_that_fit(config)
     config = dataclasses.replace(config, task=config.task.placed())
-    config.validate()
     if saved:
         return _resumed(dataclasses.replace(command, config=config), saved)
+    config.validate()
     if begin and begun.is_run(begin):
         begun.refuse_other_networks(config, begin)
     warn(_without_effect(config, args))
@@ -97,6 +97,7 @@ def _resumed(command: Command, saved: TrainConfig) -> Command:
         raise UserError(f"{resume} began without data: leave --from out")
     if config.begin != saved.begin and begun.is_run(config.begin):
         raise UserError(f"{config.begin} is a run: name the set that {resume} began with")
+    config.validate()
     config = dataclasses.replace(config, logged=config.logged.placed())
     if changed := settings.differences(saved, config):
         raise UserError(f"these settings cannot change when a run is resumed: {', '.join(changed)}")
