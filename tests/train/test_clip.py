@@ -138,8 +138,8 @@ def test_a_part_is_raised_and_no_loop_unless_that_is_said(tmp_path: pathlib.Path
     assert not clips.load(out).loop and len(clips.load(out).qpos) == 31
     said("convert", place, "--robot", robot, "--out", out, "--start", 0.5)
     assert len(clips.load(out).qpos) == 16
-    said("convert", place, "--robot", robot, "--out", place, "--raise", 1)  # onto itself
-    np.testing.assert_allclose(clips.load(place).qpos[:, 2], 1.6)
+    refused(here(clip.main, "convert", place, "--robot", robot, "--out", place, "--raise", 1), "would be lost")
+    np.testing.assert_allclose(clips.load(place).qpos[:, 2], 0.6)
 
 
 def test_rate_and_order_of_a_csv_are_those_that_are_said(tmp_path: pathlib.Path) -> None:
