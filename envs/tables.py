@@ -29,7 +29,10 @@ def lent(env: Any, tables: Any) -> Iterator[None]:
 
 
 class Program:
-    """A jitted function of some arguments and, after them, a task's tables, which is called without these."""
+    """A jitted function of some arguments and, after them, arrays that stay, such as a task's tables.
+
+    It is called without these.
+    """
 
     def __init__(self, jitted: Any, tables: Any) -> None:
         self.jitted, self._tables = jitted, tables

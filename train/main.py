@@ -45,7 +45,9 @@ def _loop(config: TrainConfig, run: pathlib.Path | None) -> tuple[Loop | StaticL
         check_task(env)
     if config.logged or not env:
         if run:
-            static_data.refuse_gone(config.logged, run)
+            sources = config.logged.data
+            every = f", all {len(sources)} in this order" if len(sources) > 1 else ""
+            static_data.refuse_gone(sources, run, f"say where it is now with --data{every}")
         loop, data = static_data.loop(env, config)
         return loop, data, loop.init
     if problems := config.awr.problems(env.episode_length):

@@ -81,10 +81,7 @@ class Logged:
         """Raises UserError for what makes no sense."""
         self.filter.validate()
         if not self.data:
-            changed = [f.name for f in dataclasses.fields(self) if getattr(self, f.name) != getattr(Logged(), f.name)]
-            if "filter" in changed:  # by its options' names
-                of = dataclasses.fields(self.filter)
-                changed = [f.name for f in of if getattr(self.filter, f.name) != getattr(Filter(), f.name)]
+            changed = [*_changed(self.filter), *(name for name in _changed(self) if name != "filter")]
             if changed:
                 raise UserError(
                     f"{changed[0]} is for learning from logged data alone: name a set with --data too (of a set for "
@@ -138,6 +135,11 @@ class Logged:
                 f"{most:.4g}): give --clip_actions, or --action_scale {most:.4g} if that is the task's action 1"
             )
         return dataclasses.replace(found, actions=np.ascontiguousarray(actions, np.float32))
+
+
+def _changed(options: Filter | Logged) -> list[str]:
+    """The names of the options that are not as they are without being given."""
+    return [f.name for f in dataclasses.fields(options) if getattr(options, f.name) != getattr(type(options)(), f.name)]
 
 
 def refuse_other_sizes(found: DataSet, source: str, task: str, size: int, actions: int, discrete: bool) -> None:

@@ -18,7 +18,7 @@ from train.engine import memory, run_folder
 from train.engine.config import TrainConfig
 from train.engine.loop import Loop, TrainState
 from train.engine.player import load_policy
-from train.engine.static_data import refuse_others
+from train.engine.static_data import refuse_gone, refuse_others
 from train.engine.static_loop import StaticLoop, statistics
 from train.engine.task_files import STAYED, Moved
 
@@ -81,14 +81,8 @@ def read_again(env: Env, config: TrainConfig, run: pathlib.Path) -> Begun:
     Raises:
       UserError: as `read`, or if the data are not there any more.
     """
-    for source in (
-        config.begin,
-        *(settings.read(pathlib.Path(config.begin)).logged.data if is_run(config.begin) else ()),
-    ):
-        if not pathlib.Path(source).exists():
-            raise UserError(
-                f"{source}, which {run} began with, is not there any more: say where the data are now with --from"
-            )
+    of_run = settings.read(pathlib.Path(config.begin)).logged.data if is_run(config.begin) else ()
+    refuse_gone((config.begin, *of_run), run, "say where the data are now with --from")
     return read(env, config)
 
 

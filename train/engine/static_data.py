@@ -2,6 +2,7 @@
 
 import hashlib
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from envs.absent import Absent
@@ -47,14 +48,11 @@ def loop(env: Env | None, config: TrainConfig) -> tuple[StaticLoop, dict[str, An
     return StaticLoop(env, config.awr, ring, learned, held_out, config.epoch_iterations), data
 
 
-def refuse_gone(logged: Logged, run: pathlib.Path) -> None:
-    """Raises UserError if data that `run` learns from are not where `logged` says."""
-    for source in logged.data:
+def refuse_gone(sources: Sequence[str], run: pathlib.Path, instead: str) -> None:
+    """Raises UserError if a set that `run` was begun with is not there; what to do `instead` ends the line."""
+    for source in sources:
         if not pathlib.Path(source).exists():
-            every = f", all {len(logged.data)} in this order" if len(logged.data) > 1 else ""
-            raise UserError(
-                f"{source}, which {run} learns from, is not there any more: say where it is now with --data{every}"
-            )
+            raise UserError(f"{source}, which {run} was begun with, is not there any more: {instead}")
 
 
 def refuse_others(sets: list[DataSet], logged: Logged, task: str, env: Env) -> None:

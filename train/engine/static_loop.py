@@ -14,6 +14,7 @@ from awr_mjx.learner import Learner
 from awr_mjx.static import StaticRing
 from envs.advance import strong
 from envs.base import Env
+from envs.tables import Program
 from train.datasets.data_set import DataSet, joined
 from train.engine import counters
 from train.engine.held_out import HeldOut
@@ -65,9 +66,7 @@ class StaticLoop:
         """The program of an epoch, with the data on the device, and the bytes that it works in."""
         ring = jax.device_put(self.ring, NamedSharding(self.mesh, SAME))
         self.ring = ring  # nothing else keeps the host's
-        program = jax.jit(self._epoch, donate_argnums=0).lower(self.template(), ring).compile()
-        usage = program.memory_analysis()
-        return lambda state: program(state, ring), usage.temp_size_in_bytes if usage else 0
+        return Program(jax.jit(self._epoch, donate_argnums=0), ring).compile(self.template())
 
     def _init(self, key: jax.Array, stats: normalizer.Normalizer) -> TrainState:
         key, key_learner = jax.random.split(key)

@@ -101,6 +101,26 @@ print(json.dumps({"shares": shares, "finite": all(bool(jnp.isfinite(x).all()) fo
     assert 0 < float(str(found["counted"])) < 1
 
 
+def test_every_device_has_the_tables_of_the_task() -> None:
+    found = two_devices("""
+class Paid(Chain):
+    def __init__(self, pay):
+        super().__init__()
+        self.tables = jnp.full(3, pay)
+    def step(self, state, action):
+        return super().step(state, action).replace(reward=self.tables.mean())
+config = AwrConfig(rollout_steps=2, buffer_blocks=2, batch_size=16, policy_hidden=(8,), value_hidden=(8,),
+                   policy_updates=1, value_updates=1)
+paid, texts = [], []
+for pay in (1.0, 3.0):
+    loop = Loop(Paid(pay), config, 8, devices=2)
+    texts.append(loop.epoch.lower(loop.template()).as_text())
+    paid.append(float(loop.epoch(loop.init(0))[1]["reward_per_step"][0]))
+print(json.dumps({"paid": paid, "same": texts[0] == texts[1]}))
+""")
+    assert found == {"paid": [1.0, 3.0], "same": True}
+
+
 def test_the_state_is_shared_out_and_the_networks_are_the_same() -> None:
     found = two_devices("""
 config = AwrConfig(rollout_steps=2, buffer_blocks=2, batch_size=16, policy_hidden=(8,), value_hidden=(8,),
