@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
+from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import numpy as np
@@ -143,7 +144,10 @@ def _learned(config: Static, env: str, demo: pathlib.Path, kind: str) -> dict[st
     by_seed = [jobs[seed] for seed in range(config.seeds) for jobs in todo.values()]
     campaign.train(by_seed, config.folder, config.at_once)
     runs = {name: [campaign.trained(config.folder / job.name) for job in jobs] for name, jobs in todo.items()}
-    sampled = {name: [_sampled(config.folder / job.name) for job in jobs] for name, jobs in todo.items()}
+    with ThreadPool(config.at_once) as side_by_side:
+        sampled = {
+            name: side_by_side.map(_sampled, [config.folder / job.name for job in jobs]) for name, jobs in todo.items()
+        }
     return {
         "demo": float(read.returns().mean()),
         "best_episode": float(read.returns().max()),
