@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from awr_mjx import replay, returns
+from awr_mjx.learner import Learner
 from envs import registry
 from tests.runs import Done, copied, here, refused
 from tests.tasks import leaves_of
@@ -22,8 +23,10 @@ from train.datasets import reading, writing
 from train.datasets.packing import packed
 from train.engine import config as settings
 from train.engine import restoring
+from train.engine.begun import with_networks
 from train.engine.loop import Loop, TrainState
 from train.engine.player import load_policy
+from train.engine.presets import preset, static_preset
 from train.main import main
 
 SMALL = "--num_envs 16 --rollout_steps 8 --buffer_blocks 2 --batch_size 64 --policy_updates 2".split()
@@ -77,6 +80,20 @@ def test_the_networks_are_those_of_the_run(folder: pathlib.Path) -> None:
         jax.tree.map(np.testing.assert_array_equal, getattr(of_run, part), getattr(first, part))
     last = load_policy(folder / "of_run").learned
     assert not np.array_equal(last.policy["net"]["out"]["bias"], of_run.policy["net"]["out"]["bias"])
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_the_noise_is_that_of_the_run_where_the_task_has_a_schedule_of_its_own(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, learned: bool
+) -> None:
+    task, awr = preset("ant"), dataclasses.replace(static_preset("ant").awr, learn_std=learned)
+    assert task.awr.std_end, "the task has no schedule"
+    (tmp_path / "config.json").touch()
+    monkeypatch.setattr(settings, "read", lambda _: dataclasses.replace(task, awr=awr))
+    found = with_networks(task, str(tmp_path)).awr
+    assert not found.problems()
+    made = [Learner(config, 3, 2, False).init(jax.random.key(0)).policy for config in (awr, found)]
+    assert jax.tree.structure(made[0]) == jax.tree.structure(made[1])
 
 
 def test_such_a_run_goes_on_exactly_without_the_set(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -23,7 +23,9 @@ from train.engine.static_loop import StaticLoop, statistics
 from train.engine.task_files import STAYED, Moved
 
 # Settings of the networks, without which a run's would not be the same functions; steps and minibatches are the task's.
-NETWORKS = "policy_hidden value_hidden value_layer_norm activation value_units obs_clip std std_min learn_std".split()
+NETWORKS = (
+    "policy_hidden value_hidden value_layer_norm activation value_units obs_clip std std_min std_end learn_std".split()
+)
 
 
 @dataclasses.dataclass(frozen=True)

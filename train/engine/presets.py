@@ -43,8 +43,8 @@ WIDE = dataclasses.replace(
 
 # Learning from logged data, whatever they are: nothing about the scale of rewards is assumed, and the policy's step
 # falls to nothing, for otherwise the last of many policies that are as good by the loss is taken by chance. Minibatches
-# of 256 take half the time, and from a million steps of walker2d's medium policy learn 14 % less (five seeds). The noise
-# is that of the data: a std of 0.4 where an ant was recorded with 0.2 takes five sixths of what its policy then returns.
+# of 256 take half the time, and from a million steps of walker2d's medium policy learn 14 % less (five seeds). Noise is
+# that of the data: a std of 0.4, of an ant that was recorded with 0.2, takes five sixths of what its policy returns.
 STATIC = AwrConfig(
     learn_std=True,
     policy_lr=1e-3,
