@@ -1,6 +1,7 @@
 """Figures of learning curves."""
 
 import contextlib
+import math
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -30,7 +31,7 @@ def draw(panels: dict[str, Curves], x: str, path: pathlib.Path, levels: Sequence
 
 @contextlib.contextmanager
 def panels_of(path: pathlib.Path, panels: int = 1, share: bool = True) -> Iterator[Any]:
-    """Gives the axes of `panels` panels side by side; what the block draws becomes the PNG `path`.
+    """Gives the axes of `panels` panels, up to three side by side; what the block draws becomes the PNG `path`.
 
     They `share` one scale, or have one each.
     """
@@ -39,9 +40,13 @@ def panels_of(path: pathlib.Path, panels: int = 1, share: bool = True) -> Iterat
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    drawn, axes = plt.subplots(1, panels, figsize=(6.4 * panels, 4.2), squeeze=False, sharey=share)
+    columns = panels if panels <= 3 else math.ceil(math.sqrt(panels))
+    rows = math.ceil(panels / columns)
+    drawn, axes = plt.subplots(rows, columns, figsize=(6.4 * columns, 4.2 * rows), squeeze=False, sharey=share)
+    for unused in axes.flat[panels:]:
+        unused.set_axis_off()
     try:
-        yield axes[0]
+        yield axes.flat[:panels]
         drawn.tight_layout()
         with replacing(path) as part:
             drawn.savefig(part, format="png", dpi=110)

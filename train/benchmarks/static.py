@@ -284,4 +284,4 @@ def _draw(found: dict[str, Any], path: pathlib.Path) -> None:
             axis.set_title(env)
             axis.grid(axis="y", alpha=0.3)
         axes[0].set_ylabel("mode return; dashed: mean return of the set")
-        axes[0].legend(fontsize=8, ncols=len(LEARNERS), loc="upper left", bbox_to_anchor=(0.0, -0.08))
+        axes[-1].legend(fontsize=8, ncols=len(LEARNERS), loc="upper right", bbox_to_anchor=(1.0, -0.08))
