@@ -1,10 +1,11 @@
 """Rows of MuJoCo's model of constraints (its documentation, "Computation"): how stiff they are, and joint limits."""
 
+from typing import Any, Protocol
+
 import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
-from mujoco import mjx
 
 LEAST, MOST = 1e-4, 0.9999  # impedance: MuJoCo's mjMINIMP and mjMAXIMP
 EDGES = 4  # of the pyramid that stands for a friction cone
@@ -50,6 +51,16 @@ def impedance(
     return jnp.where(distance < 0, stiff / ((1 - stiff) * inverse_weight), 0.0), target
 
 
+class Jointed(Protocol):
+    """What is read of a model, MuJoCo's or MJX's; MJX takes seconds to import, and not every task needs it."""
+
+    jnt_range: Any
+    jnt_solref: Any
+    jnt_solimp: Any
+    jnt_margin: Any
+    dof_invweight0: Any
+
+
 class Limits:
     """The limits of a model's hinges: L rows, each on one coordinate.
 
@@ -65,9 +76,7 @@ class Limits:
         self._limit_of = np.full(m.nv, len(self._limited))  # of a joint coordinate; past the last where it has none
         self._limit_of[self.dof] = np.arange(len(self._limited))
 
-    def rows(
-        self, model: mjx.Model | mujoco.MjModel, qpos: jax.Array, qvel: jax.Array
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def rows(self, model: Jointed, qpos: jax.Array, qvel: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Returns (sign [L], weight [L], target [L, 1]); a sign is 1 where the joint is nearer to its lower limit."""
         limits, joints = self._limited, qpos[self._qpos]
         below, above = joints - model.jnt_range[limits, 0], model.jnt_range[limits, 1] - joints

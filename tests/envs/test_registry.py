@@ -111,8 +111,9 @@ def test_an_unknown_name_may_be_that_of_an_own_task(own: None) -> None:
     assert "--tasks" not in str(error.value)
 
 
-def test_mujoco_is_imported_only_when_a_task_needs_it() -> None:
-    code = "import sys; from envs import registry; registry.make('cartpole'); sys.exit('mujoco' in sys.modules)"
+@pytest.mark.parametrize(("task", "package"), [("cartpole", "mujoco"), ("imitate/march", "mujoco.mjx")])
+def test_what_takes_seconds_to_import_is_imported_only_when_a_task_needs_it(task: str, package: str) -> None:
+    code = f"import sys; from envs import registry; registry.make('{task}'); sys.exit('{package}' in sys.modules)"
     without = os.environ | {"MUJOCO_GL": ""}  # with graphics that it names, MuJoCo is tried at once
     assert subprocess.run([sys.executable, "-c", code], check=False, env=without).returncode == 0
 
