@@ -105,22 +105,20 @@ class Imitator:
         """One step of C MuJoCo, with servos whose torque kp (target - q) - kd q' is that at the end of the step.
 
         The part of it that depends on the acceleration adds h kd + h^2 kp to the inertia's diagonal: to the armature.
+        A servo that would give more than it can gives that share of both; MuJoCo is asked until the shares are right.
         """
         m, data, h = self.model, self.data, self.model.opt.timestep
         stiff = h * self._kd + h * h * self._kp
-        m.dof_armature[:] = self._armature + stiff
-        mujoco.mj_fwdPosition(m, data)
-        mujoco.mj_fwdVelocity(m, data)
         pull = self._kp * self._difference(target) - (h * self._kp + self._kd) * data.qvel
-        predicted = np.zeros((1, m.nv))  # accelerations without contacts, which say whose torque is at its limit
-        mujoco.mj_solveM(m, data, predicted, (pull + data.qfrc_passive - data.qfrc_bias)[None])
-        torque = pull - stiff * predicted[0]
-        for dofs, limit in self._servos:
-            size = np.linalg.norm(torque[dofs])
-            if size > limit:
-                pull[dofs] = torque[dofs] * limit / size
-                m.dof_armature[dofs] = self._armature[dofs]
-        data.qfrc_applied[:] = pull
+        share = np.ones(m.nv)
+        for _ in range(100):
+            m.dof_armature[:], data.qfrc_applied[:] = self._armature + share * stiff, share * pull
+            mujoco.mj_forward(m, data)
+            torque, assumed = pull - stiff * data.qacc, share.copy()
+            for dofs, limit in self._servos:
+                share[dofs] = min(1.0, limit / max(float(np.linalg.norm(torque[dofs])), 1e-9))
+            if np.abs(share - assumed).max() < 1e-3:
+                break
         mujoco.mj_step(m, data)
 
     def _advance(self) -> bool:

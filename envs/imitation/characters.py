@@ -108,4 +108,4 @@ def prepare(m: mujoco.MjModel, timestep: float) -> None:
     m.opt.timestep, m.opt.integrator = timestep, mujoco.mjtIntegrator.mjINT_EULER
     m.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_EULERDAMP
     m.opt.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
-    m.opt.iterations, m.opt.ls_iterations = 3, 2
+    m.opt.iterations, m.opt.ls_iterations = 3, 4

@@ -14,6 +14,7 @@ from envs.imitation.task import Imitation
 from envs.physics.integrators import Physics
 
 Drive = Literal["servo", "stable_pd"]
+ROUNDS, NEAR = 100, 1e-3  # until servos give what was assumed, by the share of what they are asked for
 CONVERGED = (100, 50, 1e-10)  # steps of the solver, of its line search, and the tolerance at which it stops
 
 
@@ -21,7 +22,7 @@ class InC:
     """A robot with servos in C MuJoCo.
 
     With "servo" they are those of training (`envs.physics.servo`), at the end of the step; with "stable_pd" those of
-    DeepMimic's simulation (Tan, Liu, Turk 2011), whose torques are found without contacts and then held.
+    DeepMimic's simulation (Tan, Liu, Turk 2011), whose torques are found without contacts, cut, and then held.
 
     Attributes:
       data: MuJoCo's; set its `qpos` and `qvel` to begin.
@@ -42,28 +43,47 @@ class InC:
     def step(self, target: np.ndarray) -> None:
         """Takes one step with the servos pulling to pose `target` [nq]."""
         m, data, robot, h = self._model, self.data, self._robot, self._model.opt.timestep
-        m.dof_armature[:], data.qfrc_applied[:] = self._armature, 0.0
-        mujoco.mj_fwdPosition(m, data)
-        mujoco.mj_fwdVelocity(m, data)
-        inertia = np.zeros((m.nv, m.nv))
-        mujoco.mj_fullM(m, data, inertia)
-        servo = self._drive == "servo"
-        stiff = h * robot.kd + (h * h * robot.kp if servo else 0.0)
         pull = robot.kp * self._error(target) - (h * robot.kp + robot.kd) * data.qvel
-        predicted = np.linalg.solve(inertia + np.diag(stiff), pull + data.qfrc_passive - data.qfrc_bias)
-        torque = pull - stiff * predicted
+        if self._drive == "servo":
+            self._drive_servos(pull, h * robot.kd + h * h * robot.kp)
+        else:
+            stiff, inertia = h * robot.kd, np.zeros((m.nv, m.nv))
+            mujoco.mj_fwdPosition(m, data)
+            mujoco.mj_fwdVelocity(m, data)
+            mujoco.mj_fullM(m, data, inertia)
+            smooth = pull + data.qfrc_passive - data.qfrc_bias
+            asked = pull - stiff * np.linalg.solve(inertia + np.diag(stiff), smooth)
+            share = self._share(asked)
+            data.qfrc_applied[:] = share * asked
+            self.limited += self._count(share)
+        mujoco.mj_step(m, data)
+
+    def _drive_servos(self, pull: np.ndarray, stiff: np.ndarray) -> None:
+        """Sets the servos' torques to those at the end of the step, as much of them as the servos can give.
+
+        Of a torque pull - stiff a, `share` is given: that share of `stiff` is armature, and that of `pull` is applied.
+        MuJoCo is asked for the acceleration a, which tells the shares, until they are what was assumed.
+        """
+        m, data, share = self._model, self.data, np.ones(self._model.nv)
+        for _ in range(ROUNDS):
+            m.dof_armature[:], data.qfrc_applied[:] = self._armature + share * stiff, share * pull
+            mujoco.mj_forward(m, data)
+            found = self._share(pull - stiff * data.qacc)
+            if np.abs(found - share).max() < NEAR:
+                break
+            share = found
+        self.limited += self._count(share)
+
+    def _share(self, torque: np.ndarray) -> np.ndarray:
+        """Which share of torques [nv] the servos can give [nv]; a ball's limit is that of its norm."""
+        m, share = self._model, np.ones(self._model.nv)
         for joint in range(1, m.njnt):
             own = slice(m.jnt_dofadr[joint], m.jnt_dofadr[joint] + (3 if m.jnt_type[joint] == BALL else 1))
-            norm = float(np.linalg.norm(torque[own]))
-            if norm > robot.torque_limit[joint]:
-                torque[own] *= robot.torque_limit[joint] / norm
-                pull[own], stiff[own] = torque[own], 0.0
-                self.limited += 1
-        if servo:
-            m.dof_armature[:], data.qfrc_applied[:] = self._armature + stiff, pull
-        else:
-            data.qfrc_applied[:] = torque
-        mujoco.mj_step(m, data)
+            share[own] = min(1.0, self._robot.torque_limit[joint] / max(float(np.linalg.norm(torque[own])), 1e-9))
+        return share
+
+    def _count(self, share: np.ndarray) -> int:
+        return sum(share[self._model.jnt_dofadr[joint]] < 1 for joint in range(1, self._model.njnt))
 
     def _error(self, target: np.ndarray) -> np.ndarray:
         """From the joints to their targets [nv] (rad)."""

@@ -119,7 +119,7 @@ class FloorDynamics:
         def back(force: jax.Array) -> jax.Array:
             return force[limits:] @ rows.jacobian + spread(rows.sign * force[:limits])
 
-        def direction(pushing: jax.Array, gradient: jax.Array) -> jax.Array:
+        def direction(pushing: jax.Array, _: newton.Cut | None, gradient: jax.Array) -> jax.Array:
             hessian = (rows.jacobian.T * pushing[limits:]) @ rows.jacobian
             hessian += inertia + jnp.eye(self._mj.nv) * spread(pushing[:limits])
             return self._solve_linear(hessian, gradient)

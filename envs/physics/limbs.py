@@ -95,6 +95,11 @@ class LimbSolver:
         self.groups = [np.stack([dofs for dofs in self.limbs.limbs if len(dofs) == size]) for size in sizes]
         order = np.concatenate([self.limbs.trunk, *(group.reshape(-1) for group in self.groups)])
         self._back = np.argsort(order)  # from trunk and groups to the model's order
+        joint = mj_model.dof_jntid  # where two coordinates are of one joint, by trunk and groups
+        self._same = [
+            (joint[dofs][..., None] == joint[dofs][..., None, :]).astype(np.float32)
+            for dofs in (self.limbs.trunk, *self.groups)
+        ]
         self._in_order = (self._back == np.arange(len(order))).all()
 
     def __call__(self, matrix: jax.Array, vector: jax.Array) -> jax.Array:
@@ -125,6 +130,15 @@ class LimbSolver:
         trunk, limbs = self.split(jnp.asarray(diagonal))
         inner = tuple(x + own[:, :, None] * jnp.eye(own.shape[1]) for x, own in zip(blocks.inner, limbs, strict=True))
         return Blocks(blocks.trunk + jnp.diag(trunk), inner, blocks.outer)
+
+    def less(self, blocks: Blocks, vector: jax.Array) -> Blocks:
+        """Returns the matrix less the products of each joint's part of `vector` [nv] with itself."""
+        trunk, limbs = self.split(vector)
+        mask, *masks = self._same
+        inner = tuple(
+            x - same * own[:, :, None] * own[:, None] for x, same, own in zip(blocks.inner, masks, limbs, strict=True)
+        )
+        return Blocks(blocks.trunk - mask * trunk[:, None] * trunk, inner, blocks.outer)
 
     def solve(self, blocks: Blocks, vector: jax.Array) -> jax.Array:
         """Returns x [nv] of a matrix in `blocks` and `vector` [nv]."""

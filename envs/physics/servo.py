@@ -40,13 +40,24 @@ class Servos:
         """Returns how far joints are from their target [nv] (rad), a ball by a rotation vector in its own frame."""
         return self.joints.difference(qpos, target).at[:ROOT].set(0.0)
 
-    def share(self, torque: jax.Array) -> jax.Array:
-        """Returns the share [nv] of torques [nv] (N m) that the servos can give, at most 1; a ball's is of its norm."""
+    def cut(self, torque: jax.Array) -> newton.Cut:
+        """What the servos can give of torques [nv] (N m); a ball's limit is that of its norm."""
         hinges, balls = self.joints.split(torque)
-        of_hinges = self._hinge_limit / jnp.maximum(jnp.abs(hinges), 1e-6)
         norms = jnp.sqrt(jnp.sum(jnp.square(balls), 1, keepdims=True) + 1e-12)
-        of_balls = jnp.broadcast_to(self._ball_limit / norms, balls.shape)
-        return jnp.minimum(self.joints.joined(jnp.ones(ROOT), of_hinges, of_balls), 1.0)
+        share = self._ball_limit / norms
+        kept = jnp.broadcast_to(jnp.minimum(share, 1.0), balls.shape)
+        lost = jnp.where(share < 1, jnp.sqrt(share) * balls / norms, 0.0)  # at its limit, it can only turn
+        free = (jnp.abs(hinges) < self._hinge_limit).astype(jnp.float32)
+        given = self.joints.joined(torque[:ROOT], jnp.clip(hinges, -self._hinge_limit, self._hinge_limit), balls * kept)
+        return newton.Cut(
+            given,
+            self.joints.joined(jnp.ones(ROOT), free, kept),
+            self.joints.joined(jnp.zeros(ROOT), jnp.zeros_like(hinges), lost),
+        )
+
+    def sums(self, x: jax.Array) -> jax.Array:
+        """Returns the sums of the balls' parts of a vector of joint coordinates [nv]."""
+        return self.joints.split(x)[1].sum(1)
 
 
 class ServoDynamics:
@@ -87,18 +98,10 @@ class ServoDynamics:
         m, servos, h = self._mj, self._servos, float(self._mj.opt.timestep)
         places = self.tree.places(qpos)
         inertia, free = self.tree.dynamics(places, qvel)
+        inertia += jnp.diag(self._damping)
         blocks = self._linear.blocks(inertia)
-
-        # Which servos are at their limit is what a step without contacts would ask of them: what the last step did
-        # says nothing about it where they chatter, and less of the error would be another robot.
         pull = servos.kp * servos.error(qpos, target) - (h * servos.kp + servos.kd) * qvel
-        predicted = self._linear.solve(self._linear.plus(blocks, self._stiff + self._damping), pull + free)
-        torque = pull - self._stiff * predicted
-        share = servos.share(torque)
-        pull = jnp.where(share < 1, share * torque, pull)
-        servo = jnp.where(share < 1, 0.0, self._stiff)
-        blocks = self._linear.plus(blocks, servo + self._damping)
-        inertia += jnp.diag(servo + self._damping)
+        drive = newton.Drive(pull, self._stiff, servos.cut, servos.sums)
 
         sign, limit_weight, limit_target = self._limits.rows(m, qpos, qvel)
         limits, edges = len(self._limits.dof), self._contacts.edges(places, qvel)
@@ -109,12 +112,13 @@ class ServoDynamics:
         def back(force: jax.Array) -> jax.Array:
             return edges.back(force[limits:]) + self._limits.spread(sign * force[:limits])
 
-        def direction(pushing: jax.Array, gradient: jax.Array) -> jax.Array:
-            held = self._linear.plus(blocks, self._limits.spread(pushing[:limits]))
-            return self._linear.solve(edges.added(held, pushing[limits:]), gradient)
+        def direction(pushing: jax.Array, cut: newton.Cut | None, gradient: jax.Array) -> jax.Array:
+            assert cut is not None
+            held = self._linear.plus(blocks, cut.kept + self._limits.spread(pushing[:limits]))
+            return self._linear.solve(edges.added(self._linear.less(held, cut.lost), pushing[limits:]), gradient)
 
         weight = jnp.concatenate([limit_weight, edges.weight])
         aim = jnp.concatenate([limit_target.reshape(-1), edges.target])
         steps = m.opt.iterations, m.opt.ls_iterations
-        qacc, _ = newton.minimum(along, back, direction, inertia, pull + free, weight, aim, start, steps)
-        return qacc, jnp.asarray(pull - servo * qacc)
+        qacc, _ = newton.minimum(along, back, direction, inertia, free, weight, aim, start, steps, drive)
+        return qacc, drive.torques(qacc).given

@@ -87,6 +87,10 @@ def test_few_iterations_end_near_the_minimum() -> None:
     assert (error > 0.05).mean() <= 0.1
 
 
+def parabola(slope: float, curvature: float, length: jax.Array) -> tuple[jax.Array, Any]:
+    return slope + length * curvature, curvature
+
+
 def test_the_line_search_finds_the_least_cost() -> None:
     """On random pieces, its length costs no more than any of a fine grid's."""
     rng = np.random.default_rng(0)
@@ -97,8 +101,7 @@ def test_the_line_search_finds_the_least_cost() -> None:
         slope -= abs(pushing)  # a direction of descent
         found = float(
             newton.line_search(
-                jnp.float32(slope),
-                jnp.float32(curvature),
+                functools.partial(parabola, slope, curvature),
                 jnp.asarray(weight),
                 jnp.asarray(excess),
                 jnp.asarray(moved),

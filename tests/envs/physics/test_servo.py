@@ -21,8 +21,12 @@ STARTS, STEPS = 8, 15  # of 1/30 s: half a second
 
 
 @functools.cache
-def march_task() -> Imitation:
-    return Imitation(march.humanoid(), [march.march()])
+def march_task(iterations: int = 0) -> Imitation:
+    """The march; with another number of steps of the solver and its line search than its own, if given."""
+    robot = march.humanoid()
+    if iterations:
+        robot.model.opt.iterations = robot.model.opt.ls_iterations = iterations
+    return Imitation(robot, [march.march()])
 
 
 def apart(robot: Character, a: np.ndarray, b: np.ndarray) -> float:
@@ -66,11 +70,16 @@ def test_the_marchs_physics_is_cpu_mujocos() -> None:
     assert np.median(joints) < 0.003 and np.median(roots) < 0.003
 
 
-def test_servos_give_no_more_than_they_can() -> None:
-    """Targets that jump by half a radian ask for more than the limits in every fifth torque or so."""
-    joints, roots, limited = play(march_task(), 1 / 60, noise=0.5)
+@pytest.mark.parametrize(("iterations", "near"), [(0, 0.03), (12, 0.002)])
+def test_servos_give_no_more_than_they_can(iterations: int, near: float) -> None:
+    """Targets that jump by half a radian ask for more than the limits in every fifth torque or so.
+
+    With limits that are found without the floor's push, as if a leg that stands were free to give way, joints are
+    0.08 rad off however many steps the solver takes.
+    """
+    joints, roots, limited = play(march_task(iterations), 1 / 60, noise=0.5)
     assert limited > 0.05 * STARTS * 2 * STEPS * 10
-    assert np.median(joints) < 0.01 and np.median(roots) < 0.02
+    assert np.median(joints) < near and np.median(roots) < near
 
 
 def test_long_steps_are_those_of_fine_ones() -> None:
