@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from envs import registry
+from envs.imitation import march
 from envs.physics.limbs import LimbSolver
 
 
@@ -29,6 +30,19 @@ def test_solves_what_a_robots_inertia_may_be(name: str) -> None:
         expected = np.linalg.solve(matrix, vector)
         found = solve(jnp.asarray(matrix, jnp.float32), jnp.asarray(vector, jnp.float32))
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
+
+
+def test_a_vectors_products_are_taken_off_within_joints() -> None:
+    """Of a robot with balls in its trunk and its limbs, whose limbs are of several sizes."""
+    robot = march.humanoid()
+    m, linear, rng = robot.model, LimbSolver(robot.model, robot.trunk), np.random.default_rng(0)
+    matrix, vector = 9.0 * m.nv * np.eye(m.nv), rng.normal(size=m.nv)
+    same = m.dof_jntid[:, None] == m.dof_jntid
+    assert len(linear.groups) > 1 and same[linear.limbs.trunk][:, linear.limbs.trunk].sum() > 36  # more than the root
+    right = rng.normal(size=m.nv)
+    solve = jax.jit(lambda m, v, y: linear.solve(linear.less(linear.blocks(m), v), y))
+    found = solve(matrix, vector, right)
+    assert np.allclose(found, np.linalg.solve(matrix - same * np.outer(vector, vector), right), rtol=1e-4, atol=1e-7)
 
 
 def test_two_robots_are_refused() -> None:
