@@ -32,7 +32,7 @@ def furnish(spec: mujoco.MjSpec) -> None:
     spec.visual.quality.shadowsize, spec.visual.map.shadowclip, spec.visual.map.znear = 2048, 4.0, 0.02
     root = next(iter(spec.worldbody.bodies))
     if CAMERA not in [camera.name for camera in spec.cameras]:
-        camera = root.add_camera(name=CAMERA, mode=mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM, pos=[0, -3.2, 0.6])
+        camera = root.add_camera(name=CAMERA, mode=mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM, pos=[0, -2.6, 0.4])
         axes = np.array([[1.0, 0, 0], [0, 0.22, 0.975], [0, -0.975, 0.22]]).T
         mujoco.mju_mat2Quat(camera.quat, axes.reshape(-1))
 

@@ -1,8 +1,9 @@
 """Robots that are driven by servos and touch nothing but the floor, in steps of 1/60 s: `ServoDynamics`.
 
 A servo's torque kp (target - q) - kd q' is that at the end of the step, of the position and velocity that the step
-leads to: that adds h kd + h^2 kp to the diagonal of the inertia, before contacts see it. A foot at rest is then not
-pushed by a damper that the contact solver does not know, and steps may be long where joints are stiff.
+leads to, and no more than it can give: that adds h kd + h^2 kp to the diagonal of the inertia, in which contacts and
+limits are found together. A foot at rest is then not pushed by a damper that the contact solver does not know, a leg
+that stands does not seem free to give way, and steps may be long where joints are stiff.
 """
 
 from collections.abc import Sequence
