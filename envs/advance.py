@@ -37,14 +37,18 @@ class Advance:
     steps: jax.Array
 
 
-def advance(env: Env, state: Any, action: jax.Array, steps: jax.Array, meant: Meant) -> Advance:
+def advance(env: Env, state: Any, action: jax.Array, steps: jax.Array, meant: Meant, training: bool = False) -> Advance:
     """One control step of N environments, leaves [N, ...], of which each has made `steps` int32 [N] so far.
 
-    `action` is float32 [N, A] or int32 [N]; `meant` is of states just reset (`infinities`).
+    `action` is float32 [N, A] or int32 [N]; `meant` is of states just reset (`infinities`). In `training`, what the
+    task gives up (its `given_up`) has failed.
     """
     stepped = strong(jax.vmap(env.step)(state, action))
     good = sound(stepped, meant)
-    terminated = good & (stepped.done > 0)
+    failed = stepped.done > 0
+    if training and hasattr(env, "given_up"):
+        failed |= jax.vmap(env.given_up)(stepped)
+    terminated = good & failed
     steps = steps + 1
     return Advance(
         state=stepped,

@@ -82,8 +82,9 @@ class Env(Protocol):
     has `wanted_positions(state) -> float32 [P]`, which pictures show translucent, and, if an episode can begin anywhere
     in its clips, `start(clip, row) -> State`, int32 [] both, and `clip_rows`, which says how many rows each clip has to
     begin in, a `mj_model.opt.timestep` each; one that can be pushed has `pushed(state, velocity) -> State`, with
-    `velocity` float32 [3] in m/s. One whose policies take more to play than observations has `deployment() -> dict`
-    of plain JSON values, which exported policies carry.
+    `velocity` float32 [3] in m/s. Where `given_up(state) -> bool []`, if there, is true, training ends the episode as
+    failed; evaluations go on. One whose policies take more to play than observations has `deployment() -> dict` of
+    plain JSON values, which exported policies carry.
     """
 
     observation_size: int

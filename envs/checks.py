@@ -19,7 +19,18 @@ from envs.base import BrokenTask, Env, Twin, action_names, observation_names
 LONGEST = 2**31 - 1  # control steps of an episode are counted in 32 bits
 RESETS = 64  # that are drawn
 JAX = os.path.dirname(jax.__file__) + os.sep
-OPTIONAL = ("max_envs", "gymnasium", "terms", "mj_model", "positions", "picture", "pushed", "tables", "deployment")
+OPTIONAL = (
+    "max_envs",
+    "gymnasium",
+    "terms",
+    "mj_model",
+    "positions",
+    "picture",
+    "pushed",
+    "tables",
+    "deployment",
+    "given_up",
+)
 
 
 def check_task(env: Env) -> None:
@@ -49,6 +60,11 @@ def check_task(env: Env) -> None:
     action = jax.ShapeDtypeStruct(shape, jnp.int32 if env.discrete else jnp.float32)
     stepped = shapes("step", env.step, reset, action)
     _check_same(reset, stepped)
+    if hasattr(env, "given_up"):
+        found = shapes("given_up", env.given_up, stepped)
+        if getattr(found, "shape", None) != () or found.dtype != jnp.bool_:
+            got = f"{found.dtype}{list(found.shape)}" if hasattr(found, "shape") else f"{found}"
+            raise BrokenTask(f"broken task: given_up gives {got}, not bool[]")
     if hasattr(env, "terms"):
         _check_terms(env, reset, action, stepped)
     _check_numbers(env)

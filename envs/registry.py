@@ -40,6 +40,8 @@ class TaskOptions:
     """What moves its servos: what is added to the clip 0.1 s ahead, or poses about the middle of the joints (paper)."""
     fps: float = 0.0
     """Frames per second of clips whose files do not say."""
+    give_up: float = 0.85
+    """Training fails an episode whose bodies are this far off in the mean, in heights of the clips' root; 0: never."""
 
     def placed(self) -> "TaskOptions":
         """The options with whole paths, which mean the same files from another working directory.
@@ -219,13 +221,14 @@ def _register_imitation(name: str) -> None:
         touch: tuple[str, ...] = (),
         actions: Literal["residual", "absolute"] = "residual",
         fps: float = 0.0,
+        give_up: float = 0.85,
     ) -> Env:
         from envs.imitation import tasks
 
-        return tasks.make(name, robot, clip, touch, actions, fps)
+        return tasks.make(name, robot, clip, touch, actions, fps, give_up)
 
     def build_paper(robot: str = "", clip: tuple[str, ...] = (), touch: tuple[str, ...] = (), fps: float = 0.0) -> Env:
-        return build(robot, clip, touch, "absolute", fps)
+        return build(robot, clip, touch, "absolute", fps, 0.0)
 
     register(f"{_IMITATE}{name}", build, "DeepMimic, and section 5.3 of AWR's paper")
     if name != "march":

@@ -77,11 +77,12 @@ def _mended(pool: Any) -> Any:
 class VectorEnv:
     """N = `num_envs` copies of a task with its time limit applied; pure functions over a `VectorState`."""
 
-    def __init__(self, env: Env, num_envs: int) -> None:
+    def __init__(self, env: Env, num_envs: int, training: bool = False) -> None:
+        """Takes the task; in `training` episodes also end where the task gives them up (`envs.advance`)."""
         most = getattr(env, "max_envs", None)
         if most is not None and num_envs > most:
             raise BrokenTask(f"this task steps at most {most} environments at once, not {num_envs}: lower num_envs")
-        self.env, self.num_envs = env, num_envs
+        self.env, self.num_envs, self._training = env, num_envs, training
         self.pool_size = max(POOL_MIN, num_envs // POOL_SHARE)
         self._part = self.pool_size // POOL_PARTS
         self.pool_size = self._part * POOL_PARTS
@@ -110,7 +111,7 @@ class VectorEnv:
     def step(self, state: VectorState, action: jax.Array, key: jax.Array) -> tuple[VectorState, Outcome]:
         """One control step of every environment; `action` [N, A] or [N]. Environments that had ended are reset."""
         meant = infinities(self._take(state.pool, slice(POOL_MIN)))
-        moved = advance(self.env, state.env, action, state.steps, meant)
+        moved = advance(self.env, state.env, action, state.steps, meant, self._training)
         valid = moved.sound & ~state.ended
         ended = valid & moved.ended
         reward = jnp.where(valid, moved.reward, 0.0)

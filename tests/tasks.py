@@ -70,6 +70,13 @@ class Walk:
         return State(state.data, obs, birth + position, failed, {"distance": jnp.abs(position)})
 
 
+class Hopeless(Walk):
+    """A walk that training gives up as soon as it is right of its middle, which by its own rule is no failure."""
+
+    def given_up(self, state: State) -> jax.Array:
+        return state.obs[2] > 0
+
+
 class Broken:
     """A task that breaks at random steps, of share `steps`, and at a share `resets` of its resets.
 

@@ -1,6 +1,7 @@
 """What imitates: a robot's model, its servos, and what a reward and a fall rule must know of its bodies."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import mujoco
@@ -68,6 +69,23 @@ class Character:
     def bodies(self) -> tuple[str, ...]:
         """Names of the bodies, the world's left out."""
         return tuple(self.model.body(i).name or f"body {i}" for i in range(1, self.model.nbody))
+
+    @property
+    def coordinates(self) -> list[str]:
+        """Names of what the servos turn, in the order of `qvel`: a hinge has one, a ball three."""
+        m, names = self.model, self.joint_names
+        axes = {HINGE: ("",), BALL: ("_x", "_y", "_z")}
+        return [names[joint] + axis for joint in range(1, m.njnt) for axis in axes[int(m.jnt_type[joint])]]
+
+    @functools.cached_property
+    def middle(self) -> np.ndarray:
+        """The pose float32 [nq] in the middle of hinges' limits; 0 where there are none, and balls not turned."""
+        m = self.model
+        pose = m.qpos0.copy()
+        for joint in range(m.njnt):
+            if m.jnt_limited[joint]:
+                pose[m.jnt_qposadr[joint]] = m.jnt_range[joint].mean()
+        return pose.astype(np.float32)
 
     def touching(self, names: Sequence[str]) -> "Character":
         """The same robot, whose bodies called `names` may touch the floor too."""

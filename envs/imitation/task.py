@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import mujoco
 import numpy as np
 from flax import struct
 
@@ -60,19 +59,27 @@ class Imitation:
 
     An action moves the servos' targets: from where the clip will be in 0.1 s by up to 0.5 rad a joint ("residual"), or
     from the middle of the joints by up to pi ("absolute", the paper's).
+
+    Training gives up a robot that is far off: what it meets there says little of how to stay with the clip, and ever
+    more of its data would be of there, for a robot that is slower than its clip but does not fall lives long.
     """
 
     discrete = False
 
-    def __init__(self, robot: Character, motions: Sequence[Clip], actions: Actions = "residual") -> None:
+    def __init__(
+        self, robot: Character, motions: Sequence[Clip], actions: Actions = "residual", give_up: float = 0.0
+    ) -> None:
         """Takes the robot and the clips, which are of its joints (`clips.checked`).
+
+        Training gives up when the bodies are farther from where the clip has them, in the mean, than `give_up` times
+        the clips' mean height of the root; 0: never.
 
         Raises:
           BadClip: if a clip is too short.
           NotImplementedError: if the robot has what `ServoDynamics` cannot do.
         """
         m = self.mj_model = robot.model
-        self.robot, self._actions = robot, actions
+        self.robot, self._actions, self._give_up = robot, actions, give_up or np.inf
         self.dt = float(m.opt.timestep) * robot.substeps
         self.episode_length = round(SECONDS / self.dt)
         self.return_max = float(self.episode_length)
@@ -90,10 +97,9 @@ class Imitation:
         self._reward = reward.Reward(robot)
         self._ends = np.array(robot.ends) - 1
         self.action_size = m.nv - ROOT
-        self._middle = _middle(m)
         first = jax.eval_shape(self.reset, jax.random.key(0))
         self.observation_size = int(first.obs.shape[0])
-        self.action_names = [_coordinate(m, dof) for dof in range(ROOT, m.nv)]
+        self.action_names = robot.coordinates
 
     def reset(self, key: jax.Array) -> State:
         """Returns the beginning of an episode: a clip's pose and speed at a time of its own."""
@@ -143,6 +149,10 @@ class Imitation:
         now, ends = jax.tree.map(lambda new, old: jnp.where(over, new, old), again, (now, robot.ends))
         return State(now, self._observe(now, ends), jnp.float32(paid), jnp.float32(fallen), metrics)
 
+    def given_up(self, state: State) -> jax.Array:
+        """Returns bool [], whether training gives the episode up: the robot is too far from what it imitates."""
+        return state.metrics["mpkpe"] > self._give_up * self.tables.qpos[:, 2].mean()
+
     def positions(self, state: State) -> jax.Array:
         """Returns the model's positions [nq], for pictures."""
         return state.data.physics.qpos
@@ -158,7 +168,7 @@ class Imitation:
             "actions": self._actions,
             "action_scale": float(ABSOLUTE if self._actions == "absolute" else RESIDUAL),
             "ahead": AHEAD,
-            "middle": self._middle.tolist(),
+            "middle": self.robot.middle.tolist(),
         }
 
     def pushed(self, state: State, velocity: jax.Array) -> State:
@@ -170,7 +180,7 @@ class Imitation:
     def _target(self, now: Imitating, action: jax.Array) -> jax.Array:
         """The pose [nq] that the servos pull to; the root's part means nothing."""
         if self._actions == "absolute":
-            return self._joints.moved(jnp.asarray(self._middle), jnp.pad(ABSOLUTE * action, (ROOT, 0)))
+            return self._joints.moved(jnp.asarray(self.robot.middle), jnp.pad(ABSOLUTE * action, (ROOT, 0)))
         ahead = self.tables.qpos[self._place(now.clip, now.row + self._ahead)]
         return self._joints.moved(ahead, jnp.pad(RESIDUAL * action, (ROOT, 0)))
 
@@ -278,18 +288,3 @@ def _turned(angle: jax.Array, xy: jax.Array) -> jax.Array:
     """Vectors [..., 2] in the floor's plane, turned by `angle` [] (rad)."""
     c, s = jnp.cos(angle), jnp.sin(angle)
     return jnp.stack([c * xy[..., 0] - s * xy[..., 1], s * xy[..., 0] + c * xy[..., 1]], -1)
-
-
-def _middle(m: mujoco.MjModel) -> np.ndarray:
-    """The pose in the middle of the hinges' limits; at 0 where there are none, and balls not turned."""
-    pose = m.qpos0.copy()
-    for joint in range(m.njnt):
-        if m.jnt_limited[joint]:
-            pose[m.jnt_qposadr[joint]] = m.jnt_range[joint].mean()
-    return pose.astype(np.float32)
-
-
-def _coordinate(m: mujoco.MjModel, dof: int) -> str:
-    joint = int(m.dof_jntid[dof])
-    name, axis = m.joint(joint).name or f"joint {joint}", dof - int(m.jnt_dofadr[joint])
-    return f"{name}_{'xyz'[axis]}" if m.jnt_type[joint] == mujoco.mjtJoint.mjJNT_BALL else name

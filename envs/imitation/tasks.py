@@ -1,5 +1,6 @@
 """The tasks `imitate/NAME`: which robot, which clips."""
 
+import math
 import pathlib
 from collections.abc import Sequence
 
@@ -26,6 +27,7 @@ def make(
     touch: Sequence[str] = (),
     actions: Actions = "residual",
     fps: float = 0.0,
+    give_up: float = 0.0,
 ) -> Imitation:
     """The task `imitate/NAME`.
 
@@ -36,6 +38,7 @@ def make(
       touch: names of bodies that may touch the floor besides those that do in the clips.
       actions: what an action means (`Imitation`).
       fps: frames per second of clips that do not say.
+      give_up: how far off training gives up, in heights of the root (`Imitation`).
 
     Raises:
       UnknownTask: if the robot or a clip cannot be used, or is missing.
@@ -48,13 +51,15 @@ def make(
         raise UnknownTask(f"imitate/{name} needs a robot: --env.robot FILE.xml (MJCF), DeepMimic's FILE.txt, or {OWN}")
     if fps and not FPS[0] <= fps <= FPS[1]:
         raise UnknownTask(f"--env.fps must be from {FPS[0]:g} to {FPS[1]:g}, not {fps:g}")
+    if not 0 <= give_up < math.inf:
+        raise UnknownTask(f"--env.give_up must be a number of heights of the root, or 0 for never, not {give_up:g}")
     try:
         one = robot(character)
         found = [march.march(one) if clip == MARCH else readers.read(pathlib.Path(clip), one, fps) for clip in clips]
         unknown = [body for body in touch if body not in one.bodies]
         if unknown:
             raise BadCharacter(f"{one.name} has no body {unknown[0]}: it has {', '.join(one.bodies)}")
-        return Imitation(one.touching(touch), found, actions)
+        return Imitation(one.touching(touch), found, actions, give_up)
     except (BadCharacter, BadClip) as error:
         raise UnknownTask(str(error)) from error
     except NotImplementedError as error:

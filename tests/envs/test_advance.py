@@ -9,7 +9,7 @@ from envs.advance import advance, infinities, sound, strong, terms
 from envs.base import State
 from envs.checks import check_task
 from envs.vector import VectorEnv
-from tests.tasks import ZERO, Walk
+from tests.tasks import ZERO, Hopeless, Walk
 
 
 def test_strong_types() -> None:
@@ -81,6 +81,20 @@ def test_one_step() -> None:
     assert moved.steps.tolist() == [1, 1, 6, 1]
     np.testing.assert_allclose(moved.reward[:3], start.obs[:3, 0] + jnp.array([1.0, 2.5, 1.0]), rtol=1e-6)
     assert float(moved.reward[3]) == 0.0
+
+
+def test_training_ends_what_a_task_gives_up() -> None:
+    """Walks to the left, to the right, and to where it breaks."""
+    walk = Hopeless(bound=2.0, episode_length=6)
+    check_task(walk)
+    start = jax.vmap(walk.reset)(jax.random.split(jax.random.key(0), 3))
+    state = start.replace(obs=start.obs.at[2, 2].set(jnp.nan))  # type: ignore[attr-defined]
+    args = walk, state, jnp.array([[-1.0], [1.0], [1.0]]), jnp.zeros(3, jnp.int32), infinities(start)
+    for training, failed in ((True, True), (False, False)):
+        moved = advance(*args, training=training)
+        assert moved.terminated.tolist() == [False, failed, False]
+        assert moved.ended.tolist() == [False, failed, True]
+        np.testing.assert_array_equal(moved.reward, advance(*args).reward)
 
 
 class Telling(Walk):

@@ -77,6 +77,17 @@ class Told(Walk):
         return self._found(after) if callable(self._found) else self._found
 
 
+class GivenUp(Walk):
+    """A walk whose `given_up` gives `found`."""
+
+    def __init__(self, found: Any) -> None:
+        super().__init__()
+        self._found = found
+
+    def given_up(self, state: State) -> Any:
+        return self._found
+
+
 class Hosted(Walk):
     """A walk that is simulated on the host by something that cannot step several, or cannot `reset` any."""
 
@@ -157,6 +168,9 @@ WHOLE = "an int from 1 to 2,147,483,647"
         (Told({"a": "far"}), r"terms\['a'\] is a str, not a number"),
         (Told(lambda after: after.nope), r"terms raises AttributeError: .*nope.* \(.*test_checks.py:\d+\)"),
         (Told(lambda _: {f"t{next(COUNT)}": ZERO}), "terms gives other names when it is called again: t0, t1"),
+        (GivenUp(ZERO), r"given_up gives float32\[\], not bool\[\]"),
+        (GivenUp(jnp.zeros(2, bool)), r"given_up gives bool\[2\], not bool\[\]"),
+        (GivenUp(None), r"given_up gives None, not bool\[\]"),
         (Hosted(), r"step raises NotImplementedError: .*vmap"),
         (Hosted("reset"), r"reset raises .*the simulator is gone"),
         (Unset(), r"episode_length raises RuntimeError: not configured \(.*test_checks.py:\d+\)"),

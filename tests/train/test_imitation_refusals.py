@@ -97,6 +97,8 @@ BAD: list[tuple[str, Callable[[pathlib.Path], Any], str]] = [
     (f"{CSV} --env.fps -30", text("a.csv", ROW * 30), "--env.fps must be from 1 to 2000, not -30"),
     (f"{CSV} --env.fps nan", text("a.csv", ROW * 30), "--env.fps must be from 1 to 2000, not nan"),
     (f"{A} --env.fps inf", sound, "--env.fps must be from 1 to 2000, not inf"),
+    (f"{A} --env.give_up -1", sound, "--env.give_up must be a number of heights of the root, or 0 for never, not -1"),
+    (f"{A} --env.give_up nan", sound, "--env.give_up must be a number of heights of the root, or 0 for never, not nan"),
     (A, other_robot("</worldbody>", "<body><freejoint/><geom size='0.1'/></body></worldbody>"), "has 2 free joints"),
     (A, other_robot('name="left_hip"', 'name="left_hip" type="slide"'), "left_hip is neither a hinge nor a ball"),
     (A, other_robot('<freejoint name="root"/>', ""), "robot.xml has no free joint at its root"),

@@ -93,7 +93,7 @@ class BraxTask:
     def step(self, state: Any, action: jax.Array) -> Any:
         """Returns Brax's state one control step later; `action` float32 [A]. What wrappers keep in `info` stays."""
         before = jax.tree.map(lambda x: x[None], state.pipeline_state)
-        moved = advance(self.inner, before, action[None], jnp.zeros(1, jnp.int32), self._meant)
+        moved = advance(self.inner, before, action[None], jnp.zeros(1, jnp.int32), self._meant, training=True)
         kept = jax.tree.map(lambda x: x[0], select(moved.sound, moved.state, before))
         done = (moved.terminated | ~moved.sound).astype(jnp.float32)[0]
         return state.replace(pipeline_state=kept, obs=kept.obs, reward=moved.reward[0], done=done)

@@ -120,7 +120,7 @@ class Loop:
         self.config, self.num_envs, self.epoch_iterations = config, num_envs, epoch_iterations
         self.mesh = Mesh(np.asarray(jax.devices()[:devices]), (AXIS,))
         self.env, self.held_out = env, None
-        self.venv = VectorEnv(env, num_envs // devices)  # what one device steps
+        self.venv = VectorEnv(env, num_envs // devices, training=True)  # what one device steps
         self.learner = Learner(config, env.observation_size, env.action_size, env.discrete)
         self.steps_per_iteration = num_envs * config.rollout_steps
         self._init_program = self.share_out(self._init, (SAME,), self.layout)

@@ -119,6 +119,21 @@ def test_who_falls_is_not_paid_and_done() -> None:
     assert state.reward[0] == 0 and (state.reward[2:] > 0.9).all()
 
 
+def test_training_gives_up_who_is_far_from_the_clip() -> None:
+    height = march.march(ROBOT).qpos[:, 2].mean()
+    state = starts(0, [0, 10, 20, 30])
+    physics = state.data.physics
+    off = jnp.array([0.0, 0.8, 0.9, 0.9]) * height  # m to the side
+    physics = physics.replace(qpos=physics.qpos.at[:, 1].add(off))
+    after = step()(dataclasses.replace(state, data=state.data.replace(physics=physics)), NOTHING)
+    assert not after.done.any()
+    for give_up, want in ((0.85, [False, False, True, True]), (0.0, [False] * 4)):
+        of = Imitation(ROBOT, [march.march(ROBOT)], give_up=give_up)
+        assert jax.vmap(of.given_up)(after).tolist() == want
+    own = TaskOptions(robot="humanoid", clip=("march",))
+    assert [registry.make(f"{of}imitate/robot", own)._give_up for of in ("", "paper/")] == [0.85, np.inf]
+
+
 def test_actions_move_targets_from_the_clip_ahead() -> None:
     t, m = task(), ROBOT.model
     now = t.start(jnp.int32(0), jnp.int32(70)).data

@@ -13,7 +13,7 @@ import pytest
 from awr_mjx.config import AwrConfig
 from awr_mjx.learner import Learner
 from envs.base import State
-from tests.tasks import Chain, Walk
+from tests.tasks import Chain, Hopeless, Walk
 from train.engine.evaluation import Evaluator
 from train.engine.loop import Loop
 
@@ -131,6 +131,7 @@ def test_episodes_and_their_terms() -> None:
     births = np.asarray(jax.vmap(Walk().reset)(keys).obs[:, 0])
     for task, action, positions in (
         (Walk(bound=2.0), 0.75, [0.75, 1.5, 2.25]),  # fails
+        (Hopeless(bound=2.0), 0.75, [0.75, 1.5, 2.25]),  # the same: only training gives up
         (Walk(bound=9.0, episode_length=4), -0.5, [-0.5, -1.0, -1.5, -2.0]),  # is at its limit
         (Bursting(bound=9.0), 0.5, [0.5, 1.0]),  # breaks in a third step, which does not pay
     ):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from awr_mjx.config import AwrConfig
-from tests.tasks import Broken, Chain, leaves_of
+from tests.tasks import Broken, Chain, Hopeless, leaves_of
 from train.engine import counters
 from train.engine.counters import Counter
 from train.engine.loop import Loop, TrainState
@@ -72,6 +72,12 @@ def test_everything_follows_from_the_seed() -> None:
     )
     assert all(policy)
     assert all(ring)
+
+
+def test_training_ends_what_a_task_gives_up() -> None:
+    loop = Loop(Hopeless(bound=1e9, episode_length=8), SMALL, 64)
+    _, metrics = loop.epoch(loop.init(0))
+    assert float(metrics["terminated_share"][0]) > 0.1  # by the task's own rule nothing ever fails
 
 
 def test_it_is_compiled_once() -> None:
