@@ -131,7 +131,8 @@ def test_training_gives_up_who_is_far_from_the_clip() -> None:
         of = Imitation(ROBOT, [march.march(ROBOT)], give_up=give_up)
         assert jax.vmap(of.given_up)(after).tolist() == want
     own = TaskOptions(robot="humanoid", clip=("march",))
-    assert [registry.make(f"{of}imitate/robot", own)._give_up for of in ("", "paper/")] == [0.85, np.inf]
+    made: list[Any] = [registry.make(f"{of}imitate/robot", own) for of in ("", "paper/")]
+    assert [one._give_up for one in made] == [0.85, np.inf]
 
 
 def test_actions_move_targets_from_the_clip_ahead() -> None:
