@@ -40,8 +40,8 @@ QUOTED = {
 }
 DIFFERS = (
     "The paper's figures are quoted, from memory of its table 2. Its robots move in Bullet, by absolute actions, and "
-    "learn from other numbers of samples; here actions are added to the clip, unless they are called absolute, the physics "
-    "is ours, and training gives up who is far from the clip."
+    "learn from other numbers of samples; here actions are added to the clip, unless they are called absolute, the "
+    "physics is ours, and training gives up who is far from the clip."
 )
 EVALUATIONS = 20
 
