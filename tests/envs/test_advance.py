@@ -88,7 +88,7 @@ def test_training_ends_what_a_task_gives_up() -> None:
     walk = Hopeless(bound=2.0, episode_length=6)
     check_task(walk)
     start = jax.vmap(walk.reset)(jax.random.split(jax.random.key(0), 3))
-    state = start.replace(obs=start.obs.at[2, 2].set(jnp.nan))  # type: ignore[attr-defined]
+    state = start.replace(obs=start.obs.at[2, 2].set(jnp.inf))  # type: ignore[attr-defined]
     args = walk, state, jnp.array([[-1.0], [1.0], [1.0]]), jnp.zeros(3, jnp.int32), infinities(start)
     for training, failed in ((True, True), (False, False)):
         moved = advance(*args, training=training)

@@ -15,7 +15,7 @@ import pytest
 
 from envs import registry
 from envs.base import Env
-from tests.tasks import Broken, Chain, Walk
+from tests.tasks import Broken, Chain, Hopeless, Walk
 from tests.trained import refusal
 from train.benchmarks import brax_settings, brax_trainers
 from train.benchmarks.brax_trainers import BraxConfig, BraxTask, CompileClock
@@ -122,6 +122,13 @@ def test_brax_meets_our_task_as_it_is() -> None:
                 ours[i], steps[i] = jax.tree.map(lambda x, i=i: x[i], start), 0
             np.testing.assert_allclose(state.obs[i], ours[i].obs, rtol=1e-6)
     assert min(ended.values()) > 0
+
+
+@needs_brax
+def test_what_a_task_gives_up_has_failed() -> None:
+    task = BraxTask(Hopeless(bound=2.0))
+    state = jax.vmap(task.reset)(jax.random.split(jax.random.PRNGKey(0), 2))
+    assert jax.vmap(task.step)(state, jnp.array([[-1.0], [1.0]])).done.tolist() == [0.0, 1.0]
 
 
 @needs_brax
