@@ -122,7 +122,13 @@ def trunk_of(m: mujoco.MjModel) -> tuple[int, ...]:
 
 
 def prepare(m: mujoco.MjModel, timestep: float) -> None:
-    """Sets a model's options to those of the physics of imitation, `envs.physics.servo`: steps of `timestep` s."""
+    """Sets a model's options to those of the physics of imitation, `envs.physics.servo`: steps of `timestep` s.
+
+    The floor and the joints' limits are as soft as they must be in such steps; MuJoCo would make them harder in finer
+    ones, and a policy would meet another floor.
+    """
+    for solref in (m.geom_solref, m.jnt_solref):
+        solref[:, 0] = np.where(solref[:, 0] > 0, np.maximum(solref[:, 0], 2 * timestep), solref[:, 0])
     m.opt.timestep, m.opt.integrator = timestep, mujoco.mjtIntegrator.mjINT_EULER
     m.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_EULERDAMP
     m.opt.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL

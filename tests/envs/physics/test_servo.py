@@ -87,6 +87,18 @@ def test_long_steps_are_those_of_fine_ones() -> None:
     assert np.median(joints) < 0.04 and np.median(roots) < 0.04
 
 
+def test_the_floor_is_as_soft_in_fine_steps() -> None:
+    task = march_task()
+    pose, sunk = np.asarray(task.tables.qpos[0], float), []
+    for timestep in (1 / 60, 1 / 1200):
+        one = InC(task.robot, timestep, task.may_touch)
+        one.data.qpos[:] = pose
+        for _ in range(round(0.5 / timestep)):
+            one.step(pose)
+        sunk.append(-min(one.data.contact.dist))
+    assert sunk[0] > 0.001 and sunk[1] == pytest.approx(sunk[0], rel=0.05)
+
+
 @pytest.mark.parametrize("name", sorted(CLIPS))
 def test_deepmimics_characters(name: str) -> None:
     task = Imitation(*clip(here(name), name))
