@@ -84,7 +84,8 @@ class Env(Protocol):
     begin in, a `mj_model.opt.timestep` each; one that can be pushed has `pushed(state, velocity) -> State`, with
     `velocity` float32 [3] in m/s. Where `given_up(state) -> bool []`, if there, is true, training ends the episode as
     failed; evaluations go on. One whose policies take more to play than observations has `deployment() -> dict` of
-    plain JSON values, which exported policies carry.
+    plain JSON values, which exported policies carry. What is odd about a task it may have as `remarks`, lines that
+    training shows.
     """
 
     observation_size: int

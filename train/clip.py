@@ -143,6 +143,8 @@ def check(config: Check) -> int:
     robot, motion = config.wanted.read()
     from envs.imitation import inspection
 
+    for words in robot.left_out:
+        print(f"look  robot: {words}")
     for sound, words in described(inspection.inspect(robot, motion)):
         print(f"{'ok' if sound else 'look':<5} {words}")
     return 0
@@ -188,8 +190,12 @@ def described(seen: "Inspection") -> Iterator[tuple[bool, str]]:
         yield seen.overlap <= OVERLAP, f"bodies: {deep}"
     else:
         yield True, "bodies: none inside another"
-    touching = ", ".join(seen.touching)
-    yield bool(touching), f"floor: {f'{touching} may touch it' if touching else 'no body may touch it'}"
+    floor = f"floor: {', '.join(seen.touching) or 'no body'} may touch it"
+    if seen.fallen:
+        floor += (
+            f"; on its {seen.fallen_body} in {seen.fallen} of {seen.frames} frames, each a fall without --env.touch"
+        )
+    yield bool(seen.touching) and not seen.fallen, floor
 
 
 def _seam(seen: "Inspection") -> tuple[bool, str]:

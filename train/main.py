@@ -43,6 +43,7 @@ def _loop(config: TrainConfig, run: pathlib.Path | None) -> tuple[Loop | StaticL
     env = None if config.env == absent.NAME else registry.make(config.env, config.task)
     if env:
         check_task(env)
+        errors.warn(list(getattr(env, "remarks", ())))
     if config.logged or not env:
         if run:
             sources = config.logged.data

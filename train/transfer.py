@@ -117,7 +117,11 @@ def main() -> int:
     check_writable(out, "name another file with --out")
     imitates = hasattr(player.env, "wanted_positions")
     if imitates:
-        where, name = "c_mujoco", f"C MuJoCo, {config.drive}, {config.timestep:.3g} s"
+        dt = player.env.dt
+        if config.timestep > dt * (1 + 1e-6):
+            raise UserError(f"timestep must be at most a control step, {dt:.4g} s, not {config.timestep:g}")
+        step = dt / max(1, round(dt / config.timestep))  # a whole number of them is a control step
+        where, name = "c_mujoco", f"C MuJoCo, {config.drive}, {step:.3g} s"
         there, lengths = play_in_c(player, config)
     else:
         where = "gymnasium"
@@ -130,12 +134,13 @@ def main() -> int:
     ratio = float(there.mean() / here.mean()) if here.mean() > 0 else None  # no share of nothing, or of a loss
     result = {"env": player.config.env, player.config.clock: player.steps, where: name, "ratio": ratio}
     if imitates:
-        result["whole"] = float((lengths >= player.env.episode_length).mean())
+        result |= {"whole": float((lengths >= player.env.episode_length).mean()), "timestep": step}
     lists = {f"returns_{where}": [float(x) for x in there], "returns_here": [float(x) for x in here]}
 
     def tell() -> None:
         steps = f"{config.episodes} episodes of {lengths.mean():.0f} steps"
-        print(f"{name}: {there.mean():.1f} ± {there.std():.1f} over {steps} on average")
+        whole = f", {result['whole']:.0%} of them whole" if imitates else ""
+        print(f"{name}: {there.mean():.1f} ± {there.std():.1f} over {steps} on average{whole}")
         print(f"{player.config.env}: {here.mean():.1f} ± {here.std():.1f}")
         if trouble := found.trouble():
             print(f"{player.config.env}: {trouble}")

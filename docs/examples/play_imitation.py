@@ -126,7 +126,7 @@ class Imitator:
         self._row, rows = self._row + self._rows, len(self._clip["qpos"])
         if not self._clip["loop"]:
             self._row = min(self._row, rows - 1)
-            return self._row == rows - 1
+            return self._row + self._rows >= rows  # there is no next
         if self._row >= rows:  # the next cycle begins where the robot is, turned as far as a cycle turns
             self._row -= rows
             self._angle += self._clip["cycle"][2]
@@ -173,6 +173,8 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.episodes < 1:
         parser.error("episodes must be 1 or more")
+    if not chosen.policy.endswith(".onnx"):
+        parser.error(f"{chosen.policy} is not ONNX: awr-mjx export --run RUN --out policy.onnx writes it")
     try:
         act, metadata = read(chosen.policy)
     except Exception as problem:  # whatever onnxruntime makes of a file that is something else

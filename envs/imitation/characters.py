@@ -34,6 +34,7 @@ class Character:
       trunk: bodies on which the limbs hang (`LimbSolver`).
       substeps: physics steps, of the model's `opt.timestep`, in a control step.
       frame_order: names of the joints in the order of DeepMimic's clips, if it is one of its characters.
+      left_out: what of the robot's file is not simulated, a line each.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Character:
     trunk: tuple[int, ...]
     substeps: int = 2
     frame_order: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises BadCharacter unless it has one free root, first, and nothing but hinges and balls below it."""
@@ -63,12 +65,12 @@ class Character:
     @property
     def joint_names(self) -> tuple[str, ...]:
         """Names in the order of `qpos`, the root's first."""
-        return tuple(self.model.joint(i).name or f"joint {i}" for i in range(self.model.njnt))
+        return _named("joint", [self.model.joint(i).name for i in range(self.model.njnt)], 0)
 
     @property
     def bodies(self) -> tuple[str, ...]:
         """Names of the bodies, the world's left out."""
-        return tuple(self.model.body(i).name or f"body {i}" for i in range(1, self.model.nbody))
+        return _named("body", [self.model.body(i).name for i in range(1, self.model.nbody)], 1)
 
     @property
     def coordinates(self) -> list[str]:
@@ -97,6 +99,17 @@ class Character:
         """Where in `qpos` quaternions begin, the root's first."""
         m = self.model
         return [int(q) + 3 * (kind == FREE) for kind, q in zip(m.jnt_type, m.jnt_qposadr, strict=True) if kind != HINGE]
+
+
+def _named(kind: str, names: Sequence[str], first: int) -> tuple[str, ...]:
+    """Names, and for what has none its kind and number, which no other is called."""
+    taken, found = set(names), []
+    for number, name in enumerate(names, first):
+        called = name or f"{kind} {number}"
+        while not name and called in taken:
+            called += "_"
+        found.append(called)
+    return tuple(found)
 
 
 def trunk_of(m: mujoco.MjModel) -> tuple[int, ...]:

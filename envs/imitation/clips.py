@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ FIELDS = ("fps", "qpos", "joint_names", "loop")
 NORM = 0.02  # how far a quaternion's length may be from 1; it is made 1
 UNIFORM = 1e-3  # frames whose durations differ by less, of their mean, last equally long
 FPS = (1.0, 2000.0)
+FAR = 1e4  # rad or m: nothing that moves for minutes is so far from where it was
 PICKLED = np.empty(0, object)  # stands for an array that only a pickle can hold, and that is not read
 
 
@@ -71,15 +73,38 @@ def checked(clip: Clip, source: object, joint_names: Sequence[str], balls: Seque
     Raises:
       BadClip: if it is of another robot, or is no motion: one frame, numbers that are not finite, a strange rate.
     """
-    if clip.joint_names[1:] != tuple(joint_names[1:]):
-        mine, its = set(clip.joint_names[1:]), set(joint_names[1:])
-        odd = [f"{name} is the clip's alone" for name in clip.joint_names[1:] if name not in its][:1]
-        odd += [f"{name} is the robot's alone" for name in joint_names[1:] if name not in mine][:1]
-        raise BadClip(f"{source} has other joints than the robot: {', '.join(odd) or 'they are in another order'}")
+    clip = _ordered(clip, source, joint_names, balls)
     if not FPS[0] <= clip.fps <= FPS[1]:
         raise BadClip(f"{source} has {clip.fps:g} frames per second: that must be from {FPS[0]:g} to {FPS[1]:g}")
     width = 7 + len(joint_names[1:]) + 3 * len(balls[1:])
     return dataclasses.replace(clip, qpos=sound(clip.qpos, source, width, balls))
+
+
+def _ordered(clip: Clip, source: object, joint_names: Sequence[str], balls: Sequence[int]) -> Clip:
+    """The clip with its joints in the robot's order.
+
+    Raises:
+      BadClip: if it has others.
+    """
+    its, mine = clip.joint_names[1:], tuple(joint_names[1:])
+    if its == mine:
+        return clip
+    odd = [f"{name} is the clip's alone" for name in its if name not in mine][:1]
+    odd += [f"{name} is the robot's alone" for name in mine if name not in its][:1]
+    if odd or sorted(its) != sorted(mine):
+        raise BadClip(f"{source} has other joints than the robot: {', '.join(odd) or 'one is there twice'}")
+    place, columns = 7, dict[str, range]()
+    for name in mine:  # where a joint is in the robot's poses says how wide it is
+        start = 7 + sum(len(columns[before]) for before in mine[: len(columns)])
+        columns[name] = range(4 if start in balls else 1)
+    where = {}
+    for name in its:
+        where[name] = range(place, place + len(columns[name]))
+        place += len(columns[name])
+    if clip.qpos.ndim != 2 or clip.qpos.shape[1] != place:
+        return clip  # `sound` says so
+    order = [*range(7), *(column for name in mine for column in where[name])]
+    return dataclasses.replace(clip, qpos=clip.qpos[:, order], joint_names=(clip.joint_names[0], *mine))
 
 
 def sound(qpos: np.ndarray, source: object, width: int, balls: Sequence[int]) -> np.ndarray:
@@ -94,9 +119,10 @@ def sound(qpos: np.ndarray, source: object, width: int, balls: Sequence[int]) ->
     Raises:
       BadClip: if they are no motion of such a robot.
     """
-    if qpos.ndim != 2 or len(qpos) < 2:
-        count = len(qpos) if qpos.ndim else 0
-        raise BadClip(f"{source} has {count} frame{'s' * (count != 1)}: a motion has two or more")
+    if qpos.ndim != 2:
+        raise BadClip(f"{source} has qpos of shape {list(qpos.shape)}: a row for each frame is wanted")
+    if len(qpos) < 2:
+        raise BadClip(f"{source} has {len(qpos)} frame{'s' * (len(qpos) != 1)}: a motion has two or more")
     if qpos.shape[1] != width:
         raise BadClip(f"{source} has {qpos.shape[1]} numbers a frame, and the robot {width}")
     finite = np.isfinite(qpos).all(axis=1)
@@ -105,6 +131,8 @@ def sound(qpos: np.ndarray, source: object, width: int, balls: Sequence[int]) ->
             f"{source} has numbers that are not finite in {(~finite).sum()} of {len(qpos)} frames, first in "
             f"{finite.argmin()}"
         )
+    if (far := float(np.abs(qpos).max())) > FAR:
+        raise BadClip(f"{source} has a number of {far:.3g}: angles are in radians, places in metres")
     qpos = qpos.copy()
     for first in balls:
         part = qpos[:, first : first + 4]
@@ -129,9 +157,10 @@ def arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
     """
     try:
         with path.open("rb") as stream:  # NumPy leaves one open that it opened itself, if it is spoilt
+            if not zipfile.is_zipfile(stream):  # NumPy would take it for a pickle
+                raise BadClip(f"{path} cannot be read: it is no npz")
+            stream.seek(0)
             found = np.load(stream, allow_pickle=False)
-            if isinstance(found, np.ndarray):
-                raise BadClip(f"{path} is no npz: it holds one array without a name")
             with found as file:
                 return {name: _array(file, name) for name in file.files}
     except BadClip:
@@ -181,10 +210,37 @@ def of(found: Mapping[str, np.ndarray], source: object) -> Clip:
     if missing:
         raise BadClip(f"{source} has no {' and no '.join(missing)}; it has {', '.join(found) or 'nothing'}")
     fps, qpos, names, loop = (plain(found, name, source) for name in FIELDS)
-    try:
-        return Clip(float(fps.item()), qpos.astype(np.float64), tuple(map(str, names.reshape(-1))), bool(loop.item()))
-    except (ValueError, TypeError) as error:
-        raise BadClip(f"{source} cannot be read: {' '.join(str(error).split())}") from error
+    if loop.size != 1 or loop.dtype.kind not in "bui" or loop.item() not in (0, 1):
+        raise BadClip(f"{source} has loop {loop.reshape(-1)[:1]}: true or false is wanted")
+    return Clip(rate(fps, source), numbers(qpos, "qpos", source), words(names), bool(loop.item()))
+
+
+def rate(fps: np.ndarray, source: object) -> float:
+    """Frames per second as a file has them, an array with one number.
+
+    Raises:
+      BadClip: if it is something else.
+    """
+    if fps.size != 1 or fps.dtype.kind not in "uif":
+        raise BadClip(f"{source} has fps {fps.reshape(-1)[:3]}: one number is wanted, frames per second")
+    return float(fps.item())
+
+
+def numbers(values: np.ndarray, name: str, source: object) -> np.ndarray:
+    """Real numbers of any shape as float64.
+
+    Raises:
+      BadClip: if they are text, complex or dates.
+    """
+    if values.dtype.kind not in "buif":
+        raise BadClip(f"{source} has {name} of type {values.dtype}: real numbers are wanted")
+    with np.errstate(over="ignore"):  # what is too large is not finite then, and is refused
+        return values.astype(np.float64)
+
+
+def words(names: np.ndarray) -> tuple[str, ...]:
+    """Names of any shape, text or bytes."""
+    return tuple(name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names.reshape(-1))
 
 
 def interpolated(qpos: np.ndarray, frames: np.ndarray, balls: Sequence[int]) -> np.ndarray:

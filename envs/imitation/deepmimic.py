@@ -30,6 +30,12 @@ DAMPING = 0.1  # seconds of stiffness
 LOOSE = 0.3  # how far from 1 the length of a quaternion may be
 TIMESTEP = 1 / 60  # s, two of them in a control step
 ARMATURE = 0.01  # kg m^2, which DeepMimic does not have, for steps as long as ours
+KINDS = {
+    "none": mujoco.mjtJoint.mjJNT_FREE,
+    "spherical": mujoco.mjtJoint.mjJNT_BALL,
+    "revolute": mujoco.mjtJoint.mjJNT_HINGE,
+    "fixed": None,
+}
 FEET = {"humanoid": ("ankle",), "dog": ("finger", "toe")}  # what may touch the floor
 
 
@@ -75,7 +81,7 @@ def _character(path: pathlib.Path, joints: list[dict[str, Any]], bodies: list[di
     names = [joint["Name"] for joint in joints]
     kind = "dog" if any("tail" in name for name in names) else "humanoid"
     movable = [joint for joint in joints if joint["Type"] != "fixed"]
-    model = _spec(joints, bodies).compile()
+    model = _spec(joints, bodies, path).compile()
     prepare(model, TIMESTEP)
     # MuJoCo numbers joints limb by limb, and a frame has them in the order of the file.
     ordered = sorted(movable, key=lambda joint: model.joint(joint["Name"]).id)
@@ -106,7 +112,7 @@ def _stiffness(name: str, kind: str, path: pathlib.Path) -> float:
     return float(STIFFNESS[kind][max(known, key=len)])
 
 
-def _spec(joints: list[dict[str, Any]], bodies: list[dict[str, Any]]) -> mujoco.MjSpec:
+def _spec(joints: list[dict[str, Any]], bodies: list[dict[str, Any]], path: pathlib.Path) -> mujoco.MjSpec:
     """The model, in which nothing but the floor can be touched yet."""
     spec = mujoco.MjSpec()
     spec.add_default("main") if spec.default is None else None
@@ -115,12 +121,13 @@ def _spec(joints: list[dict[str, Any]], bodies: list[dict[str, Any]]) -> mujoco.
         parent = spec.worldbody if joint["Parent"] < 0 else placed[joint["Parent"]]
         body = parent.add_body(name=joint["Name"], pos=turned(_vector(joint, "Attach")))
         placed.append(body)
-        kinds = {"none": mujoco.mjtJoint.mjJNT_FREE, "spherical": mujoco.mjtJoint.mjJNT_BALL, "fixed": None}
-        kind = kinds.get(joint["Type"], mujoco.mjtJoint.mjJNT_HINGE)
+        if joint["Type"] not in KINDS:
+            raise BadCharacter(f"{path}: joint {joint['Name']} is {joint['Type']}: {', '.join(KINDS)} are known")
+        kind = KINDS[joint["Type"]]
         if kind is not None:
             made = body.add_joint(name=joint["Name"], type=kind)
             made.armature = ARMATURE if joint["Parent"] >= 0 else 0.0
-            if joint["Type"] == "revolute":
+            if kind == mujoco.mjtJoint.mjJNT_HINGE:
                 made.axis = turned(np.array([0.0, 0.0, 1.0]))
                 made.limited, made.range = True, [joint["LimLow0"], joint["LimHigh0"]]
         geom = body.add_geom(name=joint["Name"], mass=shape["Mass"], friction=[FRICTION, 0.005, 0.0001])

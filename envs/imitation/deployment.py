@@ -110,7 +110,7 @@ def _joint(body: ElementTree.Element, robot: Character, joint: int) -> None:
         found |= {"axis": m.jnt_axis[joint], "ref": m.qpos0[m.jnt_qposadr[joint]]}
     if m.jnt_limited[joint]:
         found |= {"limited": "true", "range": m.jnt_range[joint], "margin": m.jnt_margin[joint]}
-        found |= {"solreflimit": m.jnt_solref[joint], "solimplimit": m.jnt_solimp[joint]}
+    found |= {"solreflimit": m.jnt_solref[joint], "solimplimit": m.jnt_solimp[joint]}
     _add(body, "joint", name=robot.joint_names[joint], type=JOINTS[kind], **found)
 
 

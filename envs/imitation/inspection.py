@@ -35,6 +35,8 @@ class Inspection:
       lowest: height of the robot's lowest point over all frames (m); 0 is the floor's.
       lowest_median: the median over the frames of the height of the lowest point (m).
       touching: names of the bodies that may touch the floor, as a task decides (`reference.build`).
+      fallen: frames in which it lies on a body that may not touch the floor (`reference.standing`): each is a fall.
+      fallen_body: on which, mostly.
       slide: largest horizontal speed (m/s) of a point of such bodies, from a frame to the next, that is within 1 cm of
         the clip's own lowest level.
       slide_body: whose it is; empty if none is ever there.
@@ -63,6 +65,8 @@ class Inspection:
     lowest: float
     lowest_median: float
     touching: tuple[str, ...]
+    fallen: int
+    fallen_body: str
     slide: float
     slide_body: str
     slide_frame: int
@@ -92,6 +96,8 @@ def inspect(robot: Character, motion: Clip) -> Inspection:
     """
     m = robot.model
     _, touching = reference.build(robot, [motion])
+    _, lies_on = reference.standing(robot, motion, touching)
+    falls = lies_on[lies_on > 0]
     place, axes = _geoms(m, motion.qpos)
     points = _Points(m, robot.geoms)
     height = points.heights(place, axes)
@@ -108,6 +114,8 @@ def inspect(robot: Character, motion: Clip) -> Inspection:
         lowest=float(low.min()),
         lowest_median=float(np.median(low)),
         touching=tuple(_body(m, body) for body in touching),
+        fallen=len(falls),
+        fallen_body=_body(m, int(np.bincount(falls).argmax())) if len(falls) else "",
         **_limits(robot, motion.qpos),
         **points.sliding(place, axes, motion.fps, standing, float(np.quantile(low, LOWEST))),
         **_seam(robot, motion),

@@ -46,13 +46,16 @@ def read(path: pathlib.Path, robot: Character, fps: float = 0.0, quaternion: Ord
         raise BadClip(f"{path} ends in {path.suffix or 'nothing'}: a clip is {KNOWN}")
     if not path.is_file():
         raise BadClip(f"there is no file {path}")
-    return clips.checked(kinds[kind](), path, robot.joint_names, robot.balls)
+    found = clips.checked(kinds[kind](), path, robot.joint_names, robot.balls)
+    if round(found.seconds / robot.model.opt.timestep) < 2:
+        raise BadClip(f"{path} lasts {found.seconds:.3g} s: that must be two steps of {robot.model.opt.timestep:.3g} s")
+    return found
 
 
 def _rate(path: pathlib.Path, found: Any, given: float) -> float:
     """Frames per second: what the file says, or what is given where it does not."""
     if found is not None:
-        return float(np.asarray(found).reshape(-1)[0])
+        return clips.rate(np.asarray(found).reshape(-1)[:1], path)  # some give it for each frame
     if not given:
         raise BadClip(f"{path} does not say how many frames a second has: give --fps (--env.fps of a task)")
     return given
@@ -79,26 +82,29 @@ def _with_root(
     mine = robot.joint_names
     if set(names) == set(mine[1:]) and len(names) == joints.shape[1]:
         joints, names = joints[:, [names.index(name) for name in mine[1:]]], ()
-    qpos = np.concatenate([position, quaternion, joints], axis=1).astype(float)
-    return Clip(rate, qpos, (mine[0], *names) if names else mine, loop=False)
+    qpos = np.concatenate([position, quaternion, joints], axis=1)
+    return Clip(rate, clips.numbers(qpos, "motion", path), (mine[0], *names) if names else mine, loop=False)
 
 
 def _joint_names(found: Mapping[str, np.ndarray], robot: Character) -> tuple[str, ...]:
     """What a file calls the joints below the root; nothing if it does not say."""
-    names = found.get("joint_names", clips.PICKLED)
-    said = tuple(name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names.reshape(-1))
+    said = clips.words(found.get("joint_names", clips.PICKLED))
     return said[1:] if len(said) == robot.model.njnt else said
 
 
 def _npz(path: pathlib.Path, robot: Character, fps: float) -> Clip:
     found = clips.arrays(path)
-    if set(clips.FIELDS) <= set(found):
+    if {"qpos", "loop"} <= set(found):  # ours, if perhaps not all of it
         return clips.of(found, path)
     names, root = _joint_names(found, robot), robot.joint_names[0]
     try:
         if {"qpos", "frequency"} <= set(found):  # loco-mujoco
             qpos, rate = clips.plain(found, "qpos", path), _rate(path, clips.plain(found, "frequency", path), fps)
-            return Clip(rate, qpos.astype(float), (root, *names) if names else robot.joint_names, loop=False)
+            if len(parts := found.get("split_points", np.empty(0))) > 2:
+                raise BadClip(f"{path} holds {len(parts) - 1} motions: write each into a file of its own")
+            return Clip(
+                rate, clips.numbers(qpos, "qpos", path), (root, *names) if names else robot.joint_names, loop=False
+            )
         if "joint_pos" in found:
             joints = clips.plain(found, "joint_pos", path)
             rate = _rate(path, clips.plain(found, "fps", path) if "fps" in found else None, fps)
@@ -184,7 +190,9 @@ def _pickle(path: pathlib.Path, robot: Character) -> Clip:
             return _mimickit(path, robot, found)
         if {"root_pos", "root_rot", "dof_pos"} <= set(found):
             position, turned, joints = (np.asarray(found[name], float) for name in ("root_pos", "root_rot", "dof_pos"))
-            return _with_root(path, robot, float(found["fps"]), position, np.roll(turned, 1, axis=1), joints)
+            return _with_root(path, robot, _rate(path, found["fps"], 0.0), position, np.roll(turned, 1, axis=1), joints)
+    except BadClip:
+        raise
     except (ValueError, TypeError, IndexError) as error:
         raise BadClip(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     raise BadClip(f"{path} has {', '.join(map(str, found))}: a clip is {KNOWN}")
@@ -204,7 +212,7 @@ def _mimickit(path: pathlib.Path, robot: Character, found: dict[str, Any]) -> Cl
             qpos[:, q : q + 4] = from_rotation_vectors(frames[:, v : v + 3])
         else:
             qpos[:, q] = frames[:, v]
-    return Clip(float(found["fps"]), qpos, robot.joint_names, loop=bool(found.get("loop_mode", 0)))
+    return Clip(_rate(path, found["fps"], 0.0), qpos, robot.joint_names, loop=bool(found.get("loop_mode", 0)))
 
 
 def from_rotation_vectors(vectors: np.ndarray) -> np.ndarray:

@@ -77,6 +77,26 @@ def build(robot: Character, motions: Sequence[Clip]) -> tuple[Reference, tuple[i
     return found, tuple(sorted(_farthest(m, set(low)) | set(robot.may_touch)))
 
 
+def standing(robot: Character, motion: Clip, may_touch: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """How high the robot is in each frame of a clip, and on what it lies there that may not touch the floor.
+
+    Returns:
+      Heights of the lowest point [T] (m), and the body to which it belongs, int [T]: 0 where that may touch, or is more
+      than 3 cm above the floor.
+    """
+    m, data, points = robot.model, mujoco.MjData(robot.model), ground(robot.model, robot.geoms)
+    low, body = np.empty(len(motion.qpos)), np.zeros(len(motion.qpos), int)
+    bodies = m.geom_bodyid[points.geoms]
+    for frame, pose in enumerate(motion.qpos):
+        data.qpos[:] = pose
+        mujoco.mj_kinematics(m, data)
+        height = points.heights(data.geom_xpos, data.geom_xmat)
+        low[frame] = height.min()
+        if low[frame] < TOUCHES and bodies[height.argmin()] not in may_touch:
+            body[frame] = bodies[height.argmin()]
+    return low, body
+
+
 def _farthest(m: mujoco.MjModel, bodies: set[int]) -> set[int]:
     """Those of some bodies below which none of the others hangs: a foot, and not the shin whose end is in its ankle."""
     above: set[int] = set()

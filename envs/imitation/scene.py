@@ -16,12 +16,16 @@ CHECKS, MARK = ((0.32, 0.38, 0.44), (0.42, 0.48, 0.54)), (0.55, 0.6, 0.65)
 def furnish(spec: mujoco.MjSpec) -> None:
     """Adds a floor at height 0, and what pictures need, to a robot's model, before it is compiled."""
     texture = mujoco.mjtTexture
-    _texture(spec, "sky", texture.mjTEXTURE_SKYBOX, mujoco.mjtBuiltin.mjBUILTIN_GRADIENT, SKY, HORIZON)
-    checks = _texture(spec, FLOOR, texture.mjTEXTURE_2D, mujoco.mjtBuiltin.mjBUILTIN_CHECKER, *CHECKS)
+    for sky in [one for one in spec.textures if one.type == texture.mjTEXTURE_SKYBOX]:
+        spec.delete(sky)  # the first that is there would be shown
+    taken = {one.name for one in (*spec.textures, *spec.materials)}
+    name = next(name for name in (FLOOR + "_" * i for i in range(len(taken) + 1)) if name not in taken)
+    _texture(spec, "", texture.mjTEXTURE_SKYBOX, mujoco.mjtBuiltin.mjBUILTIN_GRADIENT, SKY, HORIZON)
+    checks = _texture(spec, name, texture.mjTEXTURE_2D, mujoco.mjtBuiltin.mjBUILTIN_CHECKER, *CHECKS)
     checks.mark, checks.markrgb = mujoco.mjtMark.mjMARK_EDGE, MARK
-    material = spec.add_material(name=FLOOR, texrepeat=[1, 1], texuniform=True)
-    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = FLOOR
-    floor = spec.worldbody.add_geom(name=FLOOR, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 10], material=FLOOR)
+    material = spec.add_material(name=name, texrepeat=[1, 1], texuniform=True)
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+    floor = spec.worldbody.add_geom(name=FLOOR, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 10], material=name)
     floor.contype, floor.conaffinity, floor.condim = 0, 1, 3
     floor.friction[0], floor.rgba = FRICTION, [1.0] * 4
     light = spec.worldbody.add_light(pos=[0, 0, 4], dir=[0.3, 0.4, -1], mode=mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM)

@@ -56,6 +56,7 @@ class Imitation:
       return_max: the most that an episode can return: 1 a step.
       tables: the clips.
       clip_rows: in how many rows of each clip, from its first on, an episode can begin; a row is a physics step.
+      remarks: what who trains it should know of the robot and the clips, a line each.
 
     An action moves the servos' targets: from where the clip will be in 0.1 s by up to 0.5 rad a joint ("residual"), or
     from the middle of the joints by up to pi ("absolute", the paper's).
@@ -89,6 +90,7 @@ class Imitation:
         rows = np.asarray(self.tables.rows)  # where a clip ends that is no loop, a control step is left
         rows = np.where(self.tables.loops, rows, np.maximum(rows - robot.substeps, 1))
         self.clip_rows: tuple[int, ...] = tuple(rows.tolist())
+        self.remarks = robot.left_out
         touching = [g for g in robot.geoms if m.geom_bodyid[g] in self.may_touch]
         others = [g for g in robot.geoms if m.geom_bodyid[g] not in self.may_touch]
         servos = Servos(m, robot.kp, robot.kd, robot.torque_limit)
@@ -153,6 +155,12 @@ class Imitation:
         """Returns bool [], whether training gives the episode up: the robot is too far from what it imitates."""
         return state.metrics["mpkpe"] > self._give_up * self.tables.qpos[:, 2].mean()
 
+    @property
+    def measure(self) -> tuple[float, float]:
+        """The clips' mean height of the root, and their mean distance of the body farthest from it (m)."""
+        reach = jnp.linalg.norm(self.tables.bodies, axis=-1).max(axis=1).mean()
+        return float(self.tables.qpos[:, 2].mean()), float(reach)
+
     def positions(self, state: State) -> jax.Array:
         """Returns the model's positions [nq], for pictures."""
         return state.data.physics.qpos
@@ -206,7 +214,7 @@ class Imitation:
         rows, loops = self.tables.rows[was.clip], self.tables.loops[was.clip]
         row = was.row + self.robot.substeps
         again = loops & (row >= rows)
-        over = ~loops & (row >= rows - 1)
+        over = ~loops & (row + self.robot.substeps >= rows)  # there is no next
         row = jnp.where(again, row - rows, jnp.minimum(row, rows - 1))
         angle = was.origin[2] + self.tables.cycle[was.clip, 2]
         at_root = _turned(angle, self.tables.qpos[self.tables.first[was.clip] + row, :2])

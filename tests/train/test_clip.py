@@ -91,6 +91,7 @@ def test_what_is_unsound_is_said_with_its_size(tmp_path: pathlib.Path) -> None:
         ({"jumps": (3,)}, "speed"),
         ({"overlap": 0.011, "overlap_bodies": ("a", "b")}, "bodies"),
         ({"touching": ()}, "floor"),
+        ({"fallen": 1, "fallen_body": "trunk"}, "floor"),
     ],
 )
 def test_each_figure_is_looked_at(figures: dict[str, Any], about: str, tmp_path: pathlib.Path) -> None:

@@ -13,6 +13,7 @@ from envs.imitation.clips import Clip
 from tests.envs.imitation.made import robot_file, still
 from tests.runs import here, refused
 from train import main
+from train.console.errors import UserError
 
 ROBOT = "--env.robot robot.xml"
 ROW = "0,0,0.6,1,0,0,0,0,0,0,0\n"  # a root's place and its quaternion, and four hinges
@@ -73,7 +74,21 @@ def spring_beside_a_servo(folder: pathlib.Path) -> None:
 def a_door(folder: pathlib.Path) -> None:
     """A second thing that hangs on the world; the clip is of both."""
     other_robot("</worldbody>", "<body><joint/><geom size='0.1'/></body></worldbody>")(folder)
-    sound(folder)
+
+
+def lies(folder: pathlib.Path) -> None:
+    """A clip of the robot that lies on its side: its legs are there too, but the trunk is lower."""
+
+    def laid(made: Clip) -> None:
+        made.qpos[:, 2], made.qpos[:, 3:7] = 0.2, (np.sqrt(0.5), np.sqrt(0.5), 0.0, 0.0)
+
+    changed(laid)(folder)
+
+
+def no_joints(folder: pathlib.Path) -> None:
+    ball = "<mujoco><worldbody><body><freejoint/><geom size='.1'/></body></worldbody></mujoco>"
+    text("robot.xml", ball)(folder)
+    text("a.csv", "0,0,0.1,1,0,0,0\n" * 30)(folder)
 
 
 A, CSV = f"{ROBOT} --env.clip a.npz", f"{ROBOT} --env.clip a.csv"
@@ -84,7 +99,7 @@ BAD: list[tuple[str, Callable[[pathlib.Path], Any], str]] = [
     (A, changed(lambda c: dataclasses.replace(c, qpos=c.qpos[:1])), "a.npz has 1 frame: a motion has two or more"),
     (A, changed(lambda c: dataclasses.replace(c, fps=np.nan)), "has nan frames per second"),
     (A, changed(lambda c: dataclasses.replace(c, fps=-30.0)), "has -30 frames per second"),
-    (A, changed(lambda c: dataclasses.replace(c, fps=2000.0)), "a clip of 0.015 s is shorter than two steps"),
+    (A, changed(lambda c: dataclasses.replace(c, fps=2000.0)), "a.npz lasts 0.015 s: that must be two steps"),
     (A, lambda folder: None, "there is no file a.npz"),
     (A, text("a.npz", ""), "a.npz cannot be read"),
     (A, pickled_array, "a.npz holds joint_names as a pickle, which could run code"),
@@ -106,8 +121,14 @@ BAD: list[tuple[str, Callable[[pathlib.Path], Any], str]] = [
     (A, other_robot("<worldbody>", '<option density="1"/><worldbody>'), "robot.xml: density must be 0"),
     (A, other_robot("<worldbody>", '<option viscosity="1"/><worldbody>'), "robot.xml: viscosity must be 0"),
     (A, spring_beside_a_servo, "left_hip has a spring besides the file's servos"),
-    (A, a_door, "robot.xml has what cannot be simulated: LimbSolver: 2 moving bodies on the world"),
+    (A, a_door, "robot.xml has more that moves than one robot: trunk, body 7; leave the others out"),
     (A, other_robot("</mujoco>", ""), "robot.xml cannot be read"),
+    (A, changed(lambda c: c.qpos.__setitem__((slice(None), 2), 3.0)), "nothing of robot comes to the floor in"),
+    (A, changed(lambda c: c.qpos.__setitem__((slice(None), 2), 0.0)), "robot is 0.00 m above the floor in its clips"),
+    (A, lies, "a.npz robot is on its trunk, which counts as a fall: --env.touch trunk if it shall be there"),
+    (f"{A} --env.fps 31", sound, "how many frames a second has is known, leave --env.fps out"),
+    (f"--env imitate/march {ROBOT}", lambda folder: None, "march is a motion of humanoid, our own: robot needs a clip"),
+    (f"{CSV} --env.fps 30", no_joints, "robot has no joint below its root"),
     ("--env.robot no.xml --env.clip a.npz", sound, "there is no file no.xml"),
     (
         "--env.robot folder.xml --env.clip a.npz",
@@ -139,3 +160,21 @@ def test_bad_clips_and_robots_are_one_line(
     task = () if "--env " in args else ("--env", "imitate/robot")
     refused(here(main.main, *task, *args.split(), "--run_dir", "run"), words)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_is_odd_is_told_before_it_begins(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def enough(*_: Any) -> None:
+        raise UserError("enough")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(main, "Loop", enough)
+    robot_file(tmp_path, neck=False)
+    other_robot('name="left_hip"', 'name="left_hip" frictionloss="1"')(tmp_path)
+    changed(lambda made: made.qpos.__setitem__((slice(20), 2), 0.3))(tmp_path)
+    done = here(main.main, "--env", "imitate/robot", *A.split())
+    assert done.stderr.splitlines() == [
+        "warning: friction in 1 joint is not simulated",
+        f"warning: {tmp_path}/a.npz is 0.30 m below the floor: awr-mjx clip check says more, and clip convert --raise "
+        "moves a clip",
+        "error: enough",
+    ]

@@ -32,8 +32,10 @@ def chain(robot: str = "", clip: tuple[str, ...] = ()) -> Chain:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
     """A folder with a run, and the files that its task was made of."""
     place = tmp_path_factory.mktemp("trained")
-    for name in FILES:
+    for name in FILES[1:]:
         (place / name).write_text(f"this is {name}")
+    (place / "robot.xml").write_text('<mujoco><include file="leg.xml"/></mujoco>')
+    (place / "leg.xml").write_text("<mujoco/>")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
         registry.register("chain", chain)
@@ -144,6 +146,21 @@ def test_content_that_has_changed_is_told_and_no_training_goes_on_with_it(place:
     both = here(evaluate.main, "--run", run, "--episodes", 2, "--env.clip", place / "turn.npz", place / "walk.npz")
     assert len(both.stderr.splitlines()) == 2
     refused(resume(run, "--env.clip", place / "walk.npz"), "trained with 2 --env.clip files, and now there are 1")
+
+
+def test_what_a_robots_file_includes_is_told_too(place: pathlib.Path) -> None:
+    run = place / "run"
+    means(run, place / "robot.xml", place / "walk.npz", place / "turn.npz")
+    assert here(evaluate.main, "--run", run, "--episodes", 2).stderr == ""
+    (place / "leg.xml").write_text("<mujoco> </mujoco>")
+    words = f"{place}/robot.xml reads other files, and {place}/leg.xml is not what {run} was trained with"
+    done = here(evaluate.main, "--run", run, "--episodes", 2)
+    assert done.returncode == 0 and done.stderr.splitlines() == [f"warning: {words}"]
+    refused(resume(run), f"{words}; bring back what it was, or train anew")
+    content = json.loads((run / "config.json").read_text())
+    del content["about"]["files"]["parts"]  # a run of before, which knows of the one file alone
+    (run / "config.json").write_text(json.dumps(content))
+    assert here(evaluate.main, "--run", run, "--episodes", 2).stderr == ""
 
 
 def test_runs_of_before_say_nothing_of_content(place: pathlib.Path) -> None:

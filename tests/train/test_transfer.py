@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from tests.trained import pendulum_run, python, refusal  # noqa: F401
+from tests.trained import make_player, pendulum_run, python, refusal  # noqa: F401
 from train import transfer
 from train.engine.evaluation import Episodes
 
@@ -60,3 +60,25 @@ def test_transfer_refuses(pendulum_run: pathlib.Path, monkeypatch: pytest.Monkey
     with monkeypatch.context() as patch:
         patch.setitem(__import__("sys").modules, "gymnasium", None)
         assert "pip install -e '.[gymnasium]' in the clone" in refusal(monkeypatch, transfer, "--run", pendulum_run)
+
+
+@pytest.mark.parametrize(("asked", "taken"), [(1 / 480, "0.00208 s"), (0.01, "0.0111 s"), (1 / 30, "0.0333 s")])
+def test_imitation_is_played_in_whole_parts_of_a_control_step(
+    asked: float,
+    taken: str,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, player = tmp_path / "transfer.json", make_player("imitate/march")
+    monkeypatch.setattr(transfer, "load_policy", lambda *_: player)
+    monkeypatch.setattr(transfer, "play_in_c", lambda *_: (np.array([500.0, 100.0]), np.array([600, 120])))
+    monkeypatch.setattr(transfer, "Evaluator", lambda *_: lambda *_: _episodes(400.0, 350.0, 450.0))
+    given = ["--run", str(tmp_path), "--episodes", "2", "--out", str(out), "--timestep"]
+    monkeypatch.setattr("sys.argv", ["program", *given, str(asked)])
+    assert transfer.main() == 0
+    words = f"C MuJoCo, servo, {taken}: 300.0 ± 200.0 over 2 episodes of 360 steps on average, 50% of them whole"
+    assert words in capsys.readouterr().out
+    found = json.loads(out.read_text())
+    assert (found["whole"], found["ratio"]) == (0.5, 0.75) and f"{found['timestep']:.3g} s" == taken
+    assert "timestep must be at most a control step, 0.03333 s" in refusal(monkeypatch, transfer, *given, 0.034)

@@ -13,6 +13,7 @@ from envs.registry import TaskOptions
 from train.console.errors import UserError
 
 KINDS = ("robot", "clip")
+PARTS = "parts"  # files that the robot's reads: includes, meshes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,13 +62,28 @@ def now(run: pathlib.Path, saved: TaskOptions, moved: Moved) -> TaskOptions:
     return found
 
 
+def parts(robot: str) -> list[str]:
+    """The files that a robot's MJCF reads, in the order of their names; none if it is something else."""
+    if not robot.endswith(".xml"):
+        return []
+    import mujoco  # which a program must not import before it is known whether there will be pictures
+
+    try:
+        found = mujoco.mju_getXMLDependencies(robot)
+    except mujoco.FatalError:  # it is no XML; whoever builds the task says so
+        return []
+    return sorted(path for path in found if os.path.realpath(path) != os.path.realpath(robot))
+
+
 def checksums(task: TaskOptions) -> dict[str, list[str]]:
     """What tells one content of the task's files from another, by their kind.
 
     Raises:
       UserError: if one cannot be read.
     """
-    return {kind: [_checksum(path) for path in _paths(task, kind)] for kind in KINDS}
+    return {kind: [_checksum(path) for path in _paths(task, kind)] for kind in KINDS} | {
+        PARTS: [_checksum(path) for robot in _paths(task, "robot") for path in parts(robot)]
+    }
 
 
 def _checksum(path: str) -> str:
@@ -80,7 +96,7 @@ def _checksum(path: str) -> str:
 def changes(run: pathlib.Path, task: TaskOptions, was: Mapping[str, Sequence[str]]) -> list[str]:
     """Lines on the task's files that are others than `run` was trained with, whose checksums it has as they `was`.
 
-    A run of before has none, and nothing is said.
+    A run of before has none, or none of what the robot's file reads, and nothing is said of these.
     """
     if not was:
         return []
@@ -92,4 +108,10 @@ def changes(run: pathlib.Path, task: TaskOptions, was: Mapping[str, Sequence[str
             continue
         others = [path for path, one, other in zip(paths, sums[kind], before, strict=True) if one != other]
         found += [f"{path} is not the {kind} that {run} was trained with: its content is another" for path in others]
+    if PARTS in was and sums[PARTS] != was[PARTS]:
+        files = parts(task.robot)
+        same = len(files) == len(was[PARTS])
+        others = [path for path, one, other in zip(files, sums[PARTS], was[PARTS], strict=False) if one != other]
+        which = f"{others[0]} is" if same else "they are"
+        found.append(f"{task.robot} reads other files, and {which} not what {run} was trained with")
     return found

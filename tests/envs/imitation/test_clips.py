@@ -48,9 +48,13 @@ def test_a_clip_comes_back_from_its_file(tmp_path: pathlib.Path) -> None:
     ("changed", "words"),
     [
         ({"loop": None, "fps": None}, "has no fps and no loop; it has qpos, joint_names"),
-        ({"fps": np.array([30.0, 60.0])}, "cannot be read"),
-        ({"fps": "fast"}, "cannot be read"),
-        ({"qpos": np.full((3, 8), "x")}, "cannot be read"),
+        ({"fps": np.array([30.0, 60.0])}, "has fps .30. 60..: one number is wanted"),
+        ({"fps": "fast"}, "has fps .'fast'.: one number is wanted"),
+        ({"fps": None}, "has no fps; it has qpos"),
+        ({"qpos": np.full((3, 8), "x")}, "has qpos of type <U1: real numbers are wanted"),
+        ({"qpos": np.full((3, 8), 1j)}, "has qpos of type complex128: real numbers are wanted"),
+        ({"loop": "False"}, "has loop .'False'.: true or false is wanted"),
+        ({"loop": 2}, "has loop .2.: true or false is wanted"),
         ({"joint_names": np.array(NAMES, object)}, "holds joint_names as a pickle"),
     ],
 )
@@ -94,7 +98,7 @@ def text_within(found: bytes) -> bytes:
         (half, "cannot be read"),
         (spoilt, "cannot be read"),
         (encrypted, "cannot be read"),
-        (text_within, "cannot be read"),
+        (text_within, "true or false is wanted"),
         (lambda _: b"", "cannot be read"),
         (lambda _: b"a clip", "cannot be read"),
     ],
@@ -169,7 +173,9 @@ def longer(by: float) -> np.ndarray:
         ({"joint_names": ()}, "arm is the robot's alone"),
         ({"qpos": poses([0])}, "it has 1 frame: a motion has two or more"),
         ({"qpos": poses([0])[:0]}, "it has 0 frames"),
-        ({"qpos": np.float64(1.0)}, "it has 0 frames"),
+        ({"qpos": np.float64(1.0)}, "it has qpos of shape ..: a row for each frame is wanted"),
+        ({"qpos": poses([0, 1])[..., None]}, "it has qpos of shape .2, 8, 1."),
+        ({"qpos": poses([0, 2e4])}, "it has a number of 2e.04: angles are in radians, places in metres"),
         ({"qpos": poses([0, 1])[:, :7]}, "it has 7 numbers a frame, and the robot 8"),
         ({"qpos": np.pad(poses([0, 1]), ((0, 0), (0, 1)))}, "it has 9 numbers a frame, and the robot 8"),
         ({"fps": 0.0}, "it has 0 frames per second: that must be from 1 to 2000"),
@@ -188,10 +194,19 @@ def test_what_is_no_clip_of_the_robot_is_refused(changed: dict[str, Any], words:
     assert re.match("it has ", str(caught.value))
 
 
-def test_joints_in_another_order_are_refused() -> None:
-    qpos = np.pad(poses([0, 1]), ((0, 0), (0, 1)))
-    with pytest.raises(BadClip, match="they are in another order"):
-        clips.checked(Clip(30.0, qpos, ("root", "b", "a"), loop=False), "it", ("root", "a", "b"), [3])
+def test_joints_in_another_order_are_sorted() -> None:
+    """The robot has hinge a, ball b and hinge c; the clip c, b and a."""
+    root, ball, zero = poses([0, 1])[:, :7], np.tile([0.6, 0.8, 0, 0], (2, 1)), np.zeros((2, 1))
+    given = np.concatenate([root, zero + 3, ball, zero + 1], axis=1)
+    wanted = np.concatenate([root, zero + 1, ball, zero + 3], axis=1)
+    names, balls = ("root", "a", "b", "c"), [3, 8]
+    found = clips.checked(Clip(30.0, given, ("root", "c", "b", "a"), loop=False), "it", names, balls)
+    np.testing.assert_array_equal(found.qpos, wanted)
+    assert found.joint_names == names
+    with pytest.raises(BadClip, match="one is there twice"):
+        clips.checked(Clip(30.0, given, ("root", "c", "b", "a", "a"), loop=False), "it", names, balls)
+    with pytest.raises(BadClip, match="12 numbers a frame, and the robot 13"):
+        clips.checked(Clip(30.0, given[:, :-1], ("root", "c", "b", "a"), loop=False), "it", names, balls)
 
 
 def test_the_roots_name_is_of_no_matter(tmp_path: pathlib.Path) -> None:

@@ -174,6 +174,7 @@ def put(part: str, name: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (put("joint", "Name", "left_hip"), "repeated name"),
         (put("joint", "Name", "wing"), "has a joint wing, whose gains are not known"),
         (put("joint", "Type", "none"), "free"),
+        (put("joint", "Type", "prismatic"), "chest is prismatic: none, spherical, revolute, fixed are known"),
         (put("body", "Mass", 0.0), "ValueError"),
         (put("body", "Shape", "cone"), "body chest is a cone"),
         (lambda found: found["BodyDefs"].pop(), "ValueError"),

@@ -206,7 +206,14 @@ REFUSED: list[tuple[str, Callable[[pathlib.Path], Any], str]] = [
         lambda place: dumped(place.parent, {"fps": 0, "frames": np.zeros((3, 10))}),
         "has 0 frames per second",
     ),
-    ("clip.pkl", lambda place: dumped(place.parent, {"fps": "x", "frames": np.zeros((3, 10))}), "cannot be read"),
+    ("clip.pkl", lambda place: dumped(place.parent, {"fps": "x", "frames": np.zeros((3, 10))}), "has fps ['x']"),
+    (
+        "clip.npz",
+        lambda place: saved(place.parent, qpos=WANTED, frequency=50.0, split_points=[0, 1, len(WANTED)]),
+        "holds 2 motions: write each into a file of its own",
+    ),
+    ("clip.npz", lambda place: saved(place.parent, qpos=WANTED[:2], frequency=50.0), "lasts 0.02 s: that must be two"),
+    ("clip.npz", lambda place: place.write_bytes(b"no archive at all"), "cannot be read: it is no npz"),
     (
         "clip.pkl",
         lambda place: dumped(place.parent, {"fps": 50, "root_pos": ROOT, "root_rot": XYZW[1:], "dof_pos": ANGLES}),
