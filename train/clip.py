@@ -219,8 +219,11 @@ def convert(config: Convert) -> int:
     config.validate()
     graphics.do_without()
     robot, motion = config.wanted.read()
+    from envs.imitation import readers
+
     if config.start is not None or config.end is not None:
         motion = _part(motion, config.start or 0.0, motion.seconds if config.end is None else config.end)
+        motion = readers.long_enough(motion, robot, "what is left")
     if config.loop is not None:
         motion = dataclasses.replace(motion, loop=config.loop)
     qpos = motion.qpos.copy()

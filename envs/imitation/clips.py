@@ -93,17 +93,16 @@ def _ordered(clip: Clip, source: object, joint_names: Sequence[str], balls: Sequ
     odd += [f"{name} is the robot's alone" for name in mine if name not in its][:1]
     if odd or sorted(its) != sorted(mine):
         raise BadClip(f"{source} has other joints than the robot: {', '.join(odd) or 'one is there twice'}")
-    place, columns = 7, dict[str, range]()
-    for name in mine:  # where a joint is in the robot's poses says how wide it is
-        start = 7 + sum(len(columns[before]) for before in mine[: len(columns)])
-        columns[name] = range(4 if start in balls else 1)
-    where = {}
+    wide, start, place = dict[str, int](), dict[str, int](), 7
+    for name in mine:
+        wide[name] = 4 if place in balls else 1
+        place += wide[name]
+    place = 7
     for name in its:
-        where[name] = range(place, place + len(columns[name]))
-        place += len(columns[name])
+        start[name], place = place, place + wide[name]
     if clip.qpos.ndim != 2 or clip.qpos.shape[1] != place:
         return clip  # `sound` says so
-    order = [*range(7), *(column for name in mine for column in where[name])]
+    order = [*range(7), *(start[name] + i for name in mine for i in range(wide[name]))]
     return dataclasses.replace(clip, qpos=clip.qpos[:, order], joint_names=(clip.joint_names[0], *mine))
 
 

@@ -46,10 +46,19 @@ def read(path: pathlib.Path, robot: Character, fps: float = 0.0, quaternion: Ord
         raise BadClip(f"{path} ends in {path.suffix or 'nothing'}: a clip is {KNOWN}")
     if not path.is_file():
         raise BadClip(f"there is no file {path}")
-    found = clips.checked(kinds[kind](), path, robot.joint_names, robot.balls)
-    if round(found.seconds / robot.model.opt.timestep) < 2:
-        raise BadClip(f"{path} lasts {found.seconds:.3g} s: that must be two steps of {robot.model.opt.timestep:.3g} s")
-    return found
+    return long_enough(clips.checked(kinds[kind](), path, robot.joint_names, robot.balls), robot, path)
+
+
+def long_enough(clip: Clip, robot: Character, source: object) -> Clip:
+    """The clip, if it lasts two of the robot's physics steps.
+
+    Raises:
+      BadClip: if it does not; it is called `source`.
+    """
+    step = robot.model.opt.timestep
+    if round(clip.seconds / step) < 2:
+        raise BadClip(f"{source} lasts {clip.seconds:.3g} s: that must be two steps of {step:.3g} s")
+    return clip
 
 
 def _rate(path: pathlib.Path, found: Any, given: float) -> float:
@@ -80,8 +89,6 @@ def _with_root(
             "its root"
         )
     mine = robot.joint_names
-    if set(names) == set(mine[1:]) and len(names) == joints.shape[1]:
-        joints, names = joints[:, [names.index(name) for name in mine[1:]]], ()
     qpos = np.concatenate([position, quaternion, joints], axis=1)
     return Clip(rate, clips.numbers(qpos, "motion", path), (mine[0], *names) if names else mine, loop=False)
 

@@ -124,6 +124,7 @@ def test_bad_clips_and_robots_are_one_line(
         ("convert march --out a.npz --end 1.3", "must be in the clip, which lasts 1.2 s, not 0 and 1.3"),
         ("convert march --out a.npz --start 1.2", "must be in the clip, which lasts 1.2 s, not 1.2 and 1.2"),
         ("convert march --out a.npz --start 0.5 --end 0.501", "there is one frame from 0.5 to 0.501 s"),
+        ("convert march --out a.npz --start 0.5 --end 0.517", "what is left lasts 0.0167 s: that must be two steps"),
         ("convert a.npz --out folder.npz/../a.npz", "would be lost: name another file"),
         ("preview march", "--out"),
         ("preview march --out a.avi", "out must end in .mp4, .gif or .png, not .avi"),
