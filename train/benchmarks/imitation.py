@@ -25,7 +25,8 @@ from train.console.errors import UserError
 # What learns, by its arguments, those of Brax's trainers for the last.
 LEARNERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "awr": ("AWR", ()),
-    "absolute": ("AWR, absolute actions", ("--env.actions", "absolute")),
+    # An action of 1 is pi there, and half a radian else: noise of the same std would be six times that in the joints.
+    "absolute": ("AWR, absolute actions, std 0.05", ("--env.actions", "absolute", "--std", "0.05")),
     "rwr": ("RWR", ("--variant", "rwr")),
     "ppo": ("Brax PPO, settings of humanoid", ("--algorithm", "ppo", "--like", "humanoid")),
 }
