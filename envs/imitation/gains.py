@@ -34,10 +34,11 @@ def servos(m: mujoco.MjModel, geoms: np.ndarray, path: pathlib.Path) -> tuple[np
     for joint in map(int, np.flatnonzero(m.jnt_actfrclimited)):
         limit[joint] = np.abs(m.jnt_actfrcrange[joint]).max()
     for i in range(m.nu):
-        if int(m.actuator_trntype[i]) not in (JOINT, JOINT_IN_PARENT):
-            name = m.actuator(i).name or f"number {i}"
-            raise BadCharacter(f"{path}: actuator {name} drives no joint, which is not simulated: take it out")
         joint = int(m.actuator_trnid[i, 0])
+        driving = int(m.actuator_trntype[i]) in (JOINT, JOINT_IN_PARENT)
+        if not driving or joint == 0:
+            name, what = m.actuator(i).name or f"number {i}", "the root" if driving else "no joint"
+            raise BadCharacter(f"{path}: actuator {name} drives {what}, which is not simulated: take it out")
         dofs = np.flatnonzero(m.dof_jntid == joint)
         gear = float(np.linalg.norm(m.actuator_gear[i, : len(dofs)]))  # of a ball, of the axis that is driven
         driven.add(joint)

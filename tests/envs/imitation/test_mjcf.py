@@ -125,6 +125,7 @@ TENDON = '<tendon><fixed name="t"{}><joint joint="left_hip" coef="1"/></fixed></
             TENDON.format("").replace("</mujoco>", '<actuator><motor name="m" tendon="t"/></actuator></mujoco>'),
             "actuator m drives no joint",
         ),
+        ('<actuator><motor joint="root"/></actuator></mujoco>', "actuator number 0 drives the root"),
         (TENDON.format(' stiffness="1"'), "tendons that pull or have limits"),
         (TENDON.format(' range="-1 1" limited="true"'), "tendons that pull or have limits"),
         ('<equality><joint joint1="left_hip" joint2="left_ankle"/></equality></mujoco>', "1 constraints in <equality>"),
