@@ -108,10 +108,9 @@ def changes(run: pathlib.Path, task: TaskOptions, was: Mapping[str, Sequence[str
             continue
         others = [path for path, one, other in zip(paths, sums[kind], before, strict=True) if one != other]
         found += [f"{path} is not the {kind} that {run} was trained with: its content is another" for path in others]
-    if PARTS in was and sums[PARTS] != was[PARTS]:
-        files = parts(task.robot)
-        same = len(files) == len(was[PARTS])
-        others = [path for path, one, other in zip(files, sums[PARTS], was[PARTS], strict=False) if one != other]
-        which = f"{others[0]} is" if same else "they are"
+    if PARTS in was and sorted(sums[PARTS]) != sorted(was[PARTS]):
+        files = zip(parts(task.robot), sums[PARTS], strict=True)
+        others = [path for path, one in files if one not in was[PARTS]]
+        which = f"{others[0]} is" if others else "they are"
         found.append(f"{task.robot} reads other files, and {which} not what {run} was trained with")
     return found
