@@ -173,12 +173,13 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.episodes < 1:
         parser.error("episodes must be 1 or more")
-    if not chosen.policy.endswith(".onnx"):
-        parser.error(f"{chosen.policy} is not ONNX: awr-mjx export --run RUN --out policy.onnx writes it")
     try:
         act, metadata = read(chosen.policy)
     except Exception as problem:  # whatever onnxruntime makes of a file that is something else
-        parser.error(f"{chosen.policy} cannot be read: {' '.join(str(problem).split())}")
+        words = " ".join(str(problem).split())
+        parser.error(
+            f"{chosen.policy} cannot be read: it must be ONNX, as of awr-mjx export --out policy.onnx; {words}"
+        )
     if "deployment" not in metadata:
         parser.error(f"{chosen.policy} has no robot and no clips to play it with: it is of no imitate/ task")
     robot, rng = Imitator(metadata), np.random.default_rng(0)

@@ -96,12 +96,10 @@ def inspect(robot: Character, motion: Clip) -> Inspection:
     """
     m = robot.model
     _, touching = reference.build(robot, [motion])
-    _, lies_on = reference.standing(robot, motion, touching)
+    low, lies_on = reference.standing(robot, motion, touching)
     falls = lies_on[lies_on > 0]
     place, axes = _geoms(m, motion.qpos)
-    points = _Points(m, robot.geoms)
-    height = points.heights(place, axes)
-    low = height.min(axis=1)
+    points = _Points(robot)
     # Those that would touch the floor if the clip were on it: sliding has nothing to do with a root that is too high.
     lowered = motion.qpos.copy()
     lowered[:, 2] -= low.min()
@@ -113,9 +111,9 @@ def inspect(robot: Character, motion: Clip) -> Inspection:
         loop=motion.loop,
         lowest=float(low.min()),
         lowest_median=float(np.median(low)),
-        touching=tuple(_body(m, body) for body in touching),
+        touching=tuple(_body(robot, body) for body in touching),
         fallen=len(falls),
-        fallen_body=_body(m, int(np.bincount(falls).argmax())) if len(falls) else "",
+        fallen_body=_body(robot, int(np.bincount(falls).argmax())) if len(falls) else "",
         **_limits(robot, motion.qpos),
         **points.sliding(place, axes, motion.fps, standing, float(np.quantile(low, LOWEST))),
         **_seam(robot, motion),
@@ -124,8 +122,8 @@ def inspect(robot: Character, motion: Clip) -> Inspection:
     )
 
 
-def _body(m: mujoco.MjModel, body: int) -> str:
-    return str(m.body(body).name) or f"body {body}"
+def _body(robot: Character, body: int) -> str:
+    return robot.bodies[body - 1]
 
 
 def _geoms(m: mujoco.MjModel, qpos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -146,9 +144,9 @@ class _Points:
     point.
     """
 
-    def __init__(self, m: mujoco.MjModel, geoms: tuple[int, ...]) -> None:
-        found: list[tuple[int, np.ndarray, float]] = []
-        for geom in geoms:
+    def __init__(self, robot: Character) -> None:
+        m, found = robot.model, list[tuple[int, np.ndarray, float]]()
+        for geom in robot.geoms:
             kind, size = int(m.geom_type[geom]), m.geom_size[geom]
             if kind == BOX:
                 corners = np.stack(np.meshgrid(*[(-1, 1)] * 3), axis=-1).reshape(-1, 3)
@@ -157,7 +155,7 @@ class _Points:
                 found.append((geom, np.zeros(3), size[0]))
             else:
                 found += [(geom, np.array([0.0, 0.0, side * size[1]]), size[0]) for side in (-1, 1)]
-        self._m = m
+        self._robot = robot
         self._geom = np.array([one[0] for one in found], int)
         self._offset = np.array([one[1] for one in found])
         self._radius = np.array([one[2] for one in found])
@@ -168,10 +166,6 @@ class _Points:
         found[..., 2] -= self._radius
         return found
 
-    def heights(self, place: np.ndarray, axes: np.ndarray) -> np.ndarray:
-        """Heights [T, P] (m)."""
-        return self._places(place, axes)[..., 2]
-
     def sliding(
         self, place: np.ndarray, axes: np.ndarray, fps: float, bodies: tuple[int, ...], level: float
     ) -> dict[str, Any]:
@@ -181,12 +175,13 @@ class _Points:
         after = place[1:, self._geom] + np.einsum("tpij,tpj->tpi", axes[1:, self._geom], arm)
         near = points[..., 2] <= level + NEAR
         stands = near[:-1] & near[1:]
-        stands &= np.isin(self._m.geom_bodyid[self._geom], bodies)
+        body_of = self._robot.model.geom_bodyid[self._geom]
+        stands &= np.isin(body_of, bodies)
         speed = np.where(stands, np.linalg.norm((after - points[:-1])[..., :2], axis=-1) * fps, -1.0)
         frame, point = np.unravel_index(int(speed.argmax()), speed.shape)
         if speed[frame, point] < 0:
             return {"slide": 0.0, "slide_body": "", "slide_frame": 0}
-        body = _body(self._m, int(self._m.geom_bodyid[self._geom[point]]))
+        body = _body(self._robot, int(body_of[point]))
         return {"slide": float(speed[frame, point]), "slide_body": body, "slide_frame": int(frame)}
 
 
@@ -264,7 +259,7 @@ def _overlap(robot: Character, qpos: np.ndarray) -> dict[str, Any]:
         for pair, depth in _depths(m, data, pose).items():
             more = depth - rest.get(pair, 0.0)
             if more > found["overlap"]:
-                names = tuple(_body(m, body) for body in pair)
+                names = tuple(_body(robot, body) for body in pair)
                 found = {"overlap": more, "overlap_bodies": names, "overlap_frame": frame}
     return found
 

@@ -69,7 +69,7 @@ def make(
         if unknown:
             raise BadCharacter(f"{one.name} has no body {unknown[0]}: it has {', '.join(one.bodies)}")
         task = Imitation(one.touching(touch), found, actions, give_up)
-        _look(task, dict(zip(clips, found, strict=True)), give_up)
+        task.remarks += _odd(task, dict(zip(clips, found, strict=True)), give_up)
         return task
     except (BadCharacter, BadClip) as error:
         raise UnknownTask(str(error)) from error
@@ -85,13 +85,14 @@ def _clip(clip: str, one: Character, fps: float) -> Clip:
     return march.march(one)
 
 
-def _look(task: Imitation, found: dict[str, Clip], give_up: float) -> None:
-    """Adds to the task's remarks what is odd about its clips.
+def _odd(task: Imitation, found: dict[str, Clip], give_up: float) -> tuple[str, ...]:
+    """What is odd about a task's clips, a line each.
 
     Raises:
       BadClip: if nobody could learn them.
     """
     one, more = task.robot, "awr-mjx clip check says more, and clip convert --raise moves a clip"
+    odd: list[str] = []
     if not task.may_touch:
         raise BadClip(f"nothing of {one.name} comes to the floor in {', '.join(found)}: {more}")
     for name, clip in found.items():
@@ -102,13 +103,14 @@ def _look(task: Imitation, found: dict[str, Clip], give_up: float) -> None:
             words = f"in {falls} of {frames} frames of {name} {one.name} is on its {body}, which counts as a fall"
             if 2 * falls > frames:
                 raise BadClip(f"{words}: --env.touch {body} if it shall be there")
-            task.remarks += (f"{words} unless --env.touch says {body}",)
+            odd.append(f"{words} unless --env.touch says {body}")
         off = float(np.median(low))
         if abs(off) > OFF:
-            task.remarks += (f"{name} is {abs(off):.2f} m {'above' if off > 0 else 'below'} the floor: {more}",)
+            odd.append(f"{name} is {abs(off):.2f} m {'above' if off > 0 else 'below'} the floor: {more}")
     height, reach = task.measure
     if give_up and height < LOW * reach:
         raise BadClip(
             f"the root of {one.name} is {height:.2f} m above the floor in its clips, in the mean, which is no measure "
             f"for --env.give_up: {more}; else give --env.give_up 0"
         )
+    return tuple(odd)
