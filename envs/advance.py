@@ -43,7 +43,11 @@ def advance(env: Env, state: Any, action: jax.Array, steps: jax.Array, meant: Me
     `action` is float32 [N, A] or int32 [N]; `meant` is of states just reset (`infinities`). In `training`, what the
     task gives up (its `given_up`) has failed.
     """
-    stepped = strong(jax.vmap(env.step)(state, action))
+    return judged(env, strong(jax.vmap(env.step)(state, action)), steps, meant, training)
+
+
+def judged(env: Env, stepped: Any, steps: jax.Array, meant: Meant, training: bool = False) -> Advance:
+    """The same for N environments that have been stepped already, to the task's states `stepped`, leaves [N, ...]."""
     good = sound(stepped, meant)
     failed = stepped.done > 0
     if training and hasattr(env, "given_up"):

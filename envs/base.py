@@ -73,19 +73,22 @@ class Env(Protocol):
     The sizes, limit and dt are Python's own numbers, for they are written into JSON.
 
     A task may also have `observation_names` [O] and `action_names` [A], which exported policies then carry, and
-    `terms(state, action, after) -> dict`, more numbers float32 [] by name to log of the step from `state` to `after`;
-    a step in which one is not finite is left out of its mean. If it has `return_max`, the most that an episode can
+    `terms(state, action, after) -> dict`, more numbers float32 [] by name to log of the step from `state` to `after`; a
+    step in which one is not finite is left out of its mean. If it has `return_max`, the most that an episode can
     return, mean returns are also logged as a share of it. Large constant arrays, such as motion clips, it may hold as
-    `tables`, a pytree that can be set: programs are then given them, and are the same for others of their shapes.
-    One that can be shown has `positions(state) -> float32 [P]` and either a MuJoCo model, `mj_model`, whose `qpos` they
+    `tables`, a pytree that can be set: programs are then given them, and are the same for others of their shapes. One
+    that can be shown has `positions(state) -> float32 [P]` and either a MuJoCo model, `mj_model`, whose `qpos` they
     are, or `picture(positions, action, width, height) -> uint8 [height, width, 3]`, which draws them; one that imitates
     has `wanted_positions(state) -> float32 [P]`, which pictures show translucent, and, if an episode can begin anywhere
     in its clips, `start(clip, row) -> State`, int32 [] both, and `clip_rows`, which says how many rows each clip has to
     begin in, a `mj_model.opt.timestep` each; one that can be pushed has `pushed(state, velocity) -> State`, with
     `velocity` float32 [3] in m/s. Where `given_up(state) -> bool []`, if there, is true, training ends the episode as
     failed; evaluations go on. One whose policies take more to play than observations has `deployment() -> dict` of
-    plain JSON values, which exported policies carry. What is odd about a task it may have as `remarks`, lines that
-    training shows.
+    plain JSON values, which exported policies carry. One whose physics is an approximation may have `exact(count,
+    threads)`, which gives `count` environments in the exact physics, on so many of the host's cores, or None:
+    `begin(state)` puts them where `state`, leaves [count, ...], has them, and `step(state, action, which)` moves those
+    `which` bool [count] and returns the states. Mode returns are then those of the exact physics. What is odd about a
+    task it may have as `remarks`, lines that training shows.
     """
 
     observation_size: int

@@ -3,12 +3,13 @@
 import dataclasses
 import json
 import pathlib
+from typing import Literal
 
 from train.console import cli
 from train.console.commands import command, program
 from train.console.errors import UserError, run_program
 from train.console.files import check_writable, write_and_tell
-from train.engine.evaluation import Evaluator
+from train.engine.evaluation import Evaluator, exact_evaluator
 from train.engine.jax_setup import start_jax
 from train.engine.player import load_policy
 from train.engine.streams import check_seed, stream
@@ -31,6 +32,8 @@ class EvaluateConfig:
     """Checkpoint, by its env steps; the newest sound one if not given."""
     sample: bool = False
     """Draw actions from the policy, as in training, instead of its mode."""
+    physics: Literal["exact", "fast"] = "exact"
+    """Where a task trains on a fast approximation of Gymnasium's physics: play in Gymnasium's own, or in that."""
     out: pathlib.Path | None = None
     """JSON file to write; RUN/evaluation.json if not given, or RUN/evaluation-sampled.json."""
     moved: MovedOption = dataclasses.field(default_factory=Moved)
@@ -52,7 +55,11 @@ def main() -> int:
     player = load_policy(config.run, config.step, config.moved)
     out = config.out or config.run / ("evaluation-sampled.json" if config.sample else "evaluation.json")
     check_writable(out, "name another file with --out")
-    evaluate, learned = Evaluator(player.env, player.learner, config.episodes, sample=config.sample), player.learned
+    exact = None
+    if config.physics == "exact":
+        exact = exact_evaluator(player.env, player.learner, config.episodes, config.sample)
+    evaluate = exact or Evaluator(player.env, player.learner, config.episodes, sample=config.sample)
+    learned = player.learned
     seen = evaluate(learned.policy, learned.normalizer, stream(config.seed, "evaluate"))
     returns, lengths, terms = seen.returns, seen.lengths, seen.terms_per_step()
     share = seen.return_share(player.env)
@@ -63,6 +70,7 @@ def main() -> int:
         "episodes": config.episodes,
         "seed": config.seed,
         "actions": "sampled" if config.sample else "mode",
+        **({"physics": config.physics} if hasattr(player.env, "exact") else {}),
         "return_mean": float(returns.mean()),
         "return_std": float(returns.std()),
         **({} if share is None else {"return_share": share}),

@@ -4,9 +4,12 @@ from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
+import mujoco
 
 from envs.base import State, Twin
+from envs.gym.exact import Exact
 from envs.physics import integrators, models, names, randomize
+from envs.physics.integrators import Physics
 from envs.physics.mjx_task import MjxTask, mjx
 
 PhysicsName = Literal["fast", "exact", "paper"]
@@ -30,6 +33,7 @@ class GymTask(MjxTask):
     exact_frame_skip: ClassVar[int]
     fast: ClassVar[models.Fast]
     total_mass: ClassVar[float | None] = None  # kg, where the task's model fixes it
+    gymnasium_solver: ClassVar[tuple[mujoco.mjtSolver, int] | None] = None  # and iterations, where MJX has it not
     paper_friction: ClassVar[dict[str, float]] = {}  # of geoms, where Gymnasium has changed it since v2
 
     episode_length = 1000
@@ -56,12 +60,11 @@ class GymTask(MjxTask):
         else:
             model = models.paper(self.asset, self.total_mass, self.paper_friction)
         self.v2, self.full_obs, self.randomize = physics == "paper", full_obs, randomize
+        self._approximate = physics == "fast"
         control_step = float(exact.opt.timestep) * self.exact_frame_skip
         frame_skip = round(control_step / float(model.opt.timestep))
-        fast = physics == "fast"
-        super().__init__(
-            model, frame_skip, impl, integrators.midpoint if fast and self.fast.midpoint else None, on_floor=fast
-        )
+        midpoint = integrators.midpoint if self._approximate and self.fast.midpoint else None
+        super().__init__(model, frame_skip, impl, midpoint, on_floor=self._approximate)
         self._qpos0 = jnp.asarray(model.qpos0, jnp.float32)
         self.observation_size = jax.eval_shape(self.reset, jax.random.key(0)).obs.shape[0]
 
@@ -82,7 +85,7 @@ class GymTask(MjxTask):
 
     def step(self, state: State, action: jax.Array) -> State:
         """Returns the state after one control step of `dt` seconds with `action` float32 [A], clipped to [-1, 1]."""
-        ctrl = self.ctrl_limit * jnp.clip(action.astype(jnp.float32), -1.0, 1.0)
+        ctrl = self.control(action)
         before, info = state.data, state.info
         if self.randomize:
             pushes, key = jax.random.split(info["pushes"])
@@ -91,6 +94,17 @@ class GymTask(MjxTask):
             info = info | {"pushes": pushes}
         else:
             physics, seen = self.step_physics(before, ctrl)
+        return self.arrived(info, ctrl, physics, seen)
+
+    def control(self, action: jax.Array) -> jax.Array:
+        """Returns the control float32 [A] of `action` [A], in Gymnasium's units."""
+        return self.ctrl_limit * jnp.clip(action.astype(jnp.float32), -1.0, 1.0)
+
+    def arrived(self, info: dict[str, Any], ctrl: jax.Array, physics: Physics, seen: dict[str, jax.Array]) -> State:
+        """Returns the state where `physics` is, what the step showed is `seen` [...], and `info` is that of before.
+
+        `ctrl` float32 [A] is what has been charged for.
+        """
         qpos, qvel = physics.qpos, physics.qvel
         x = self.forward_position(qpos, seen)
         healthy = self.is_healthy(qpos, qvel)
@@ -119,6 +133,10 @@ class GymTask(MjxTask):
             return None
         return Twin(f"{type(self).__name__}-v5", self.gymnasium_options(), self.ctrl_limit)
 
+    def exact(self, count: int, threads: int) -> Exact | None:
+        """Returns `count` robots of this task as Gymnasium has them, which `threads` cores step; None if these are."""
+        return Exact(self, count, threads) if self._approximate else None
+
     # What a task may have of its own.
 
     def gymnasium_options(self) -> dict[str, Any]:
@@ -139,6 +157,10 @@ class GymTask(MjxTask):
     def observe(self, qpos: jax.Array, qvel: jax.Array, seen: dict[str, jax.Array]) -> jax.Array:
         """Returns the observation float32 [O] of positions [nq], velocities [nv] and what the physics step showed."""
         raise NotImplementedError
+
+    def observe_in_c(self, model: mujoco.MjModel, data: mujoco.MjData) -> dict[str, Any]:
+        """Returns the same of C MuJoCo's data, under v5."""
+        return {}
 
     def observe_start(self, qpos: jax.Array, qvel: jax.Array) -> dict[str, jax.Array]:
         """Returns what `observe_data` would for a start state [nq], [nv], before any step; no forces act yet."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import mujoco
+import numpy as np
 
 from envs.gym.gym_mujoco import GymTask
 from envs.physics.mjx_task import mjx
@@ -66,6 +68,11 @@ class Ant(GymTask):
         if self.full_obs:
             seen["contact"] = jnp.zeros(84) if self.v2 else jnp.clip(contact_forces(model, data), -1.0, 1.0)
         return seen
+
+    def observe_in_c(self, model: mujoco.MjModel, data: mujoco.MjData) -> dict[str, Any]:
+        """Returns the same of C MuJoCo's data, under v5."""
+        seen = {"x": data.xpos[1, 0]}
+        return seen | ({"contact": np.clip(contact_forces_in_c(model, data), -1.0, 1.0)} if self.full_obs else {})
 
     def observe_start(self, qpos: jax.Array, qvel: jax.Array) -> dict[str, jax.Array]:
         """Returns the same for a start state [15], [14]: nothing touches yet."""
@@ -181,6 +188,7 @@ class Humanoid(GymTask):
     asset = "humanoid.xml"
     exact_frame_skip = 5
     fast = Fast(timestep=0.005, touching=("right_foot", "left_foot"))
+    gymnasium_solver = (mujoco.mjtSolver.mjSOL_PGS, 50)
     floor_directions = 2
     ctrl_limit = 0.4
     forward_weight = 1.25
@@ -219,6 +227,14 @@ class Humanoid(GymTask):
         seen["contact"] = jnp.zeros(84) if self.v2 else contact_forces(model, data)
         return seen
 
+    def observe_in_c(self, model: mujoco.MjModel, data: mujoco.MjData) -> dict[str, Any]:
+        """Returns the same of C MuJoCo's data, under v5."""
+        seen = {"x": model.body_mass @ data.xipos[:, 0] / model.body_mass.sum()}
+        if not self.full_obs:
+            return seen
+        seen |= {"inertia": data.cinert[1:].ravel(), "velocity": data.cvel[1:].ravel()}
+        return seen | {"torque": data.qfrc_actuator[6:].copy(), "contact": contact_forces_in_c(model, data)}
+
     def observe_start(self, qpos: jax.Array, qvel: jax.Array) -> dict[str, jax.Array]:
         """Returns the same for a start state [24], [23], where no forces act."""
         data = self._template.replace(qpos=qpos, qvel=qvel)
@@ -235,3 +251,9 @@ class Humanoid(GymTask):
 def contact_forces(model: mjx.Model, data: mjx.Data) -> jax.Array:
     """Returns forces and torques on every body but the world float32 [(nbody - 1) * 6] (N m, N): C's `cfrc_ext`."""
     return mjx.rne_postconstraint(model, data)._impl.cfrc_ext[1:].reshape(-1)
+
+
+def contact_forces_in_c(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
+    """Returns the same of C MuJoCo's data, float64 [(nbody - 1) * 6]."""
+    mujoco.mj_rnePostConstraint(model, data)
+    return data.cfrc_ext[1:].ravel()

@@ -35,7 +35,7 @@ from train.benchmarks.brax_settings import hyper_parameters, schedule
 from train.console import cli, files
 from train.console.errors import UserError, run_program
 from train.engine import jax_setup
-from train.engine.evaluation import Evaluator
+from train.engine.evaluation import Evaluator, exact_evaluator
 from train.engine.metrics_log import MetricsLog
 from train.engine.streams import stream
 
@@ -157,6 +157,7 @@ class Curve:
         self.clock, self.log = CompileClock(), MetricsLog(config.run_dir, None)
         self._next_evaluation = 0.0
         self._evaluate: Any = None
+        self._exact: Any = None
 
     def progress(self, env_steps: int, handed: dict[str, Any]) -> None:
         """Brax's `progress_fn`, called before training and after every epoch; raises `_Enough` when time is over."""
@@ -179,9 +180,13 @@ class Curve:
         if not self._evaluate:
             learner: Any = types.SimpleNamespace(policy=policy)
             self._evaluate = Evaluator(self.env, learner, self.config.eval_envs)
+            self._exact = exact_evaluator(self.env, learner, self.config.eval_envs)
         key, no_stats = stream(self.config.seed, "evaluation"), None
         # Without weak types, as after an epoch: else the evaluation would be compiled for the untrained policy alone.
-        seen = self._evaluate(strong(params), no_stats, key)
+        seen, fast = self._evaluate(strong(params), no_stats, key), {}
+        if self._exact:
+            fast = {"mode_return_fast": float(seen.returns.mean())}
+            seen = self._exact(strong(params), no_stats, key)
         returns, lengths = seen.returns, seen.lengths
         prefill, step, updates = self.schedule
         values = {
@@ -193,6 +198,7 @@ class Curve:
             "mode_return_std": float(returns.std()),
             "mode_steps": float(lengths.mean()),
             "mode_whole": seen.whole(self.env.episode_length),
+            **fast,
         }
         self.log.write(env_steps, values)
         line = {"env_steps": env_steps, **values}

@@ -44,6 +44,8 @@ class TrainConfig:
     """Evaluations of the mode action, evenly spread over the run, the last at its end."""
     eval_envs: int = 64
     """Whole episodes per evaluation."""
+    eval_physics: Literal["exact", "fast"] = "exact"
+    """Evaluate in Gymnasium's own physics, on the CPU, where a task trains on a fast approximation of it."""
 
     checkpoint_seconds: float = 300.0
     """Seconds between two saves; each evaluation, the end of the run and an interruption save too."""
@@ -154,7 +156,7 @@ def from_dict(values: dict[str, Any], source: str) -> TrainConfig:
         before = {"give_up": 0.0} if values["env"].startswith("imitate/") else {}  # runs of before did not give up
         found = TrainConfig(
             **{
-                **values,
+                **({"eval_physics": "fast"} | values),  # as runs of before were evaluated
                 "awr": AwrConfig(**_with_tuples(values["awr"])),
                 "task": TaskOptions(**_with_tuples(before | values["task"])),
                 "logged": _logged(values.get("logged", {})),  # runs of before have none

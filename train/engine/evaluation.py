@@ -1,5 +1,6 @@
 """Whole episodes of a policy, all at once."""
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -13,8 +14,9 @@ from flax import struct
 from awr_mjx.learner import Learner
 from awr_mjx.normalizer import Normalizer
 from envs import tables
-from envs.advance import LIMIT, advance, infinities, select, strong, summed, terms
+from envs.advance import LIMIT, infinities, judged, select, strong, summed, terms
 from envs.base import Env
+from train.engine.jax_setup import cores
 from train.engine.loop import FIRST, SAME, share_out
 
 LOOK = 0.25  # s between two looks at whether to go on
@@ -96,39 +98,45 @@ class Evaluator:
         else:
             self._start, self._go_on = tables.jit(self._reset, env), tables.jit(self._play, env)
 
-    def _act(self, policy: Any, stats: Normalizer, state: Any, keys: jax.Array) -> jax.Array:
+    def _act(self, policy: Any, stats: Normalizer, now: _Playing) -> jax.Array:
+        obs = now.state.obs
         if not self.sample:
-            return self.learner.policy(policy, stats, state.obs).mode()
-        return jax.vmap(lambda obs, key: self.learner.policy(policy, stats, obs).sample(key))(state.obs, keys)
+            return self.learner.policy(policy, stats, obs).mode()
+        keys = jax.vmap(jax.random.fold_in)(now.keys, now.seen.lengths)
+        return jax.vmap(lambda obs, key: self.learner.policy(policy, stats, obs).sample(key))(obs, keys)
+
+    def _moved(self, now: _Playing, action: jax.Array, stepped: Any) -> _Playing:
+        """What has been seen when `action` has led to the task's states `stepped`."""
+        alive, seen = now.alive, now.seen
+        moved = judged(self.env, stepped, seen.lengths, [x[0] for x in now.meant])
+        named = terms(self.env, now.state, action, moved.state)
+        seen = Episodes(
+            returns=seen.returns + jnp.where(alive, moved.reward, 0.0),
+            lengths=seen.lengths + alive,
+            broken=seen.broken | (alive & ~moved.sound),
+            terms={k: total + summed(named[k], alive & moved.sound) for k, total in seen.terms.items()},
+        )
+        state = select(moved.sound, moved.state, now.state)
+        return _Playing(state, alive & ~moved.ended, now.keys, now.meant, seen)
 
     def _reset(self, policy: Any, stats: Normalizer, keys: jax.Array) -> _Playing:
         count = keys.shape[0]
         state = strong(jax.vmap(self.env.reset)(keys))
         keys = jax.vmap(lambda key: jax.random.fold_in(key, _ACTIONS))(keys)
-        named = jax.eval_shape(lambda s: terms(self.env, s, self._act(policy, stats, s, keys), s), state)
-        zeros = {name: jnp.zeros((count, 2)) for name in named}
-        seen = Episodes(jnp.zeros(count), jnp.zeros(count, jnp.int32), jnp.zeros(count, bool), zeros)
+        seen = Episodes(jnp.zeros(count), jnp.zeros(count, jnp.int32), jnp.zeros(count, bool), {})
         meant = [jnp.broadcast_to(x, (count,)) for x in infinities(state)]
-        return _Playing(state, jnp.ones(count, bool), keys, meant, seen)
+        playing = _Playing(state, jnp.ones(count, bool), keys, meant, seen)
+        named = jax.eval_shape(lambda now: terms(self.env, state, self._act(policy, stats, now), state), playing)
+        zeros = {name: jnp.zeros((count, 2)) for name in named}
+        return dataclasses.replace(playing, seen=dataclasses.replace(seen, terms=zeros))
 
     def _play(self, policy: Any, stats: Normalizer, playing: _Playing, steps: jax.Array) -> _Playing:
         """Plays on for `steps` control steps, or until no episode is alive."""
-        meant = [x[0] for x in playing.meant]
 
         def step(carry: tuple[jax.Array, _Playing]) -> tuple[jax.Array, _Playing]:
             time, now = carry
-            alive, seen = now.alive, now.seen
-            action = self._act(policy, stats, now.state, jax.vmap(jax.random.fold_in)(now.keys, seen.lengths))
-            moved = advance(self.env, now.state, action, seen.lengths, meant)
-            named = terms(self.env, now.state, action, moved.state)
-            seen = Episodes(
-                returns=seen.returns + jnp.where(alive, moved.reward, 0.0),
-                lengths=seen.lengths + alive,
-                broken=seen.broken | (alive & ~moved.sound),
-                terms={k: total + summed(named[k], alive & moved.sound) for k, total in seen.terms.items()},
-            )
-            state = select(moved.sound, moved.state, now.state)
-            return time + 1, _Playing(state, alive & ~moved.ended, now.keys, now.meant, seen)
+            action = self._act(policy, stats, now)
+            return time + 1, self._moved(now, action, strong(jax.vmap(self.env.step)(now.state, action)))
 
         def unfinished(carry: tuple[jax.Array, _Playing]) -> jax.Array:
             return (carry[0] < steps) & carry[1].alive.any()
@@ -164,3 +172,44 @@ class Evaluator:
         if self.mesh:
             keys = keys[jnp.arange(-(-self.episodes // self.mesh.size) * self.mesh.size) % self.episodes]
         return keys
+
+
+class ExactEvaluator(Evaluator):
+    """The same in the exact physics of a task that trains on an approximation, on the host's cores.
+
+    `env.exact` says how its robots are stepped (`envs.base.Env`); policies act on the host too.
+    """
+
+    def __init__(self, env: Env, learner: Learner, episodes: int, robots: Any, sample: bool = False) -> None:
+        """`robots` are `episodes` that `env.exact` has given."""
+        super().__init__(env, learner, episodes, sample=sample)
+        self._robots = robots
+        self._host = jax.devices("cpu")[0]
+        self._next, self._seen = jax.jit(self._act), jax.jit(self._moved)
+
+    def compile(self, policy: Any, stats: Normalizer) -> None:
+        """Compiles what an evaluation needs, by one of a step that no robot takes."""
+        policy, stats, keys = jax.device_put((policy, stats, self._keys(jax.random.key(0))), self._host)
+        playing = self._start(policy, stats, keys)
+        action = self._next(policy, stats, playing)
+        self._seen(playing, action, self._robots.step(playing.state, action, np.zeros(self.episodes, bool)))
+
+    def unless(self, stopped: Callable[[], bool], policy: Any, stats: Normalizer, key: jax.Array) -> Episodes | None:
+        """As `Evaluator.unless`; `stopped()` is asked in every control step."""
+        policy, stats, keys = jax.device_put((policy, stats, self._keys(key)), self._host)
+        playing = self._start(policy, stats, keys)
+        self._robots.begin(playing.state)
+        while not stopped():
+            alive = np.asarray(playing.alive)
+            if not alive.any():
+                return jax.tree.map(np.asarray, playing.seen)
+            action = self._next(policy, stats, playing)
+            playing = self._seen(playing, action, self._robots.step(playing.state, action, alive))
+        return None
+
+
+def exact_evaluator(env: Env, learner: Learner, episodes: int, sample: bool = False) -> ExactEvaluator | None:
+    """One on all cores; None if the task's own physics is exact, or it has no other."""
+    exact = getattr(env, "exact", None)
+    robots = exact(episodes, cores()) if exact else None
+    return ExactEvaluator(env, learner, episodes, robots, sample) if robots else None

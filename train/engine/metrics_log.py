@@ -83,7 +83,7 @@ class MetricsLog:
         ]
         if wandb_config is not None:
             logged = _weights_and_biases(run, wandb_config)
-            opened.append(("Weights & Biases", lambda: _Wandb(logged)))
+            opened.append(("Weights & Biases", lambda: _Wandb(logged, clock)))
         self._logs: dict[str, Any] = {}
         self._warned: set[str] = set()
         for name, log in opened:
@@ -94,7 +94,7 @@ class MetricsLog:
         every = list(lines(run))
         kept = [values for values in every if step_of(values) <= last]
         self.again = max(int(max((step_of(values) for values in every), default=0)) - last, 0)
-        self.newest = newest(kept)
+        self.newest = newest(sorted(kept, key=step_of))  # an evaluation may be told later than what came after it
         with replacing(run / "metrics.jsonl") as part:
             part.write_text("".join(json.dumps(_finite(values), allow_nan=False) + "\n" for values in kept))
 
@@ -175,11 +175,12 @@ class _Board:
 class _Wandb:
     """A run of Weights & Biases."""
 
-    def __init__(self, run: Any) -> None:
-        self._run = run
+    def __init__(self, run: Any, clock: str) -> None:
+        self._run, self._clock, self._last = run, clock, 0
 
     def write(self, step: int, values: Values) -> None:
-        self._run.log(values, step=step)
+        self._last = max(step, self._last)  # it takes no step back, as an evaluation that is told later would be
+        self._run.log({self._clock: step, **values}, step=self._last)
 
     def close(self) -> None:
         self._run.finish()

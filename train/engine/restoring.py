@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from train.console.errors import UserError
+from train.engine import metrics_log
 from train.engine.checkpoint_format import (
     FORMAT,
     checksum,
@@ -44,6 +45,10 @@ def mode_returns(run: pathlib.Path) -> dict[int, float]:
     for step in steps(run):
         with contextlib.suppress(Damaged):
             found[step] = _meta(run, step).get("mode_return")
+    for values in metrics_log.lines(run):  # where an evaluation was over later than the save
+        step = int(metrics_log.step_of(values))
+        if "mode_return" in values and step in found and found[step] is None:
+            found[step] = values["mode_return"]
     return {step: value for step, value in found.items() if value is not None}
 
 

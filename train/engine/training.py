@@ -10,54 +10,22 @@ from typing import Any
 import jax
 import numpy as np
 
-from envs import absent
 from train.console import files
 from train.console.commands import command
 from train.console.errors import Failed, UserError
-from train.console.screen import Screen, number
+from train.console.screen import Screen
 from train.engine import checkpointing, closing, epoch_metrics, restoring, run_folder
+from train.engine.clock import Clock
 from train.engine.config import TrainConfig
-from train.engine.evaluation import Evaluator
+from train.engine.evaluations import Evaluations
 from train.engine.loop import Loop, TrainState
 from train.engine.metrics_log import MetricsLog
 from train.engine.signals import Stop
 from train.engine.static_loop import StaticLoop
-from train.engine.streams import stream
 
 TINY = 1e-9  # shares of a run are rounded
 # How the text of a device's error begins. It comes as a plain ValueError where the program ran within the call to it.
 DEVICE_SAYS = re.compile(r"[A-Z_]+: ")
-
-
-class Clock:
-    """What a run's time goes to: seconds by name, from one `note` to the next."""
-
-    def __init__(self, program_start: float, compile: float) -> None:
-        """`program_start` is on `time.monotonic`; the training program took `compile` seconds to be compiled."""
-        self.seconds = {"train": 0.0, "evaluate": 0.0, "save": 0.0, "compile": compile}
-        self._start, self._before, self._last = program_start, 0.0, time.monotonic()
-
-    def go_on(self, newest: dict[str, float]) -> None:
-        """Counts on from the newest line of a resumed run's log; what was lost after it is not counted."""
-        for name in ("train", "evaluate", "save"):
-            self.seconds[name] = newest.get(f"{name}_seconds", 0.0)
-        self._before = newest.get("wall_seconds", 0.0)
-
-    def start(self) -> None:
-        """Counts from now."""
-        self._last = time.monotonic()
-
-    def note(self, name: str) -> float:
-        """Puts the time since the last `start` or `note` down to `name`, and returns it."""
-        now = time.monotonic()
-        passed, self._last = now - self._last, now
-        self.seconds[name] += passed
-        return passed
-
-    def report(self) -> dict[str, float]:
-        """Seconds of everything so far; `wall_seconds` since the program started, that of a resumed run added."""
-        found = {f"{name}_seconds": seconds for name, seconds in self.seconds.items()}
-        return found | {"wall_seconds": self._before + time.monotonic() - self._start}
 
 
 class Training:
@@ -82,10 +50,7 @@ class Training:
         self.saves = checkpointing.Checkpoints(run, config.keep, config.checkpoint_ring, config.clock)
         self.words = config.clock_words
         self.saves.set_aside_after(done)
-        played = config.env != absent.NAME
-        self.evaluate = Evaluator(loop.env, loop.learner, config.eval_envs, loop.mesh) if played else None
-        self.mode_return: float | None = log.newest.get("mode_return")
-        self.best: float | None = max(self.saves.returns.values(), default=None)
+        self.evaluations = Evaluations(config, loop, screen, stop, clock, log, self.saves)
         self.quarantined = 0
         self.trouble: str | None = None
         """Why the newest epoch's state is of no use, if it is not: it must not be saved then."""
@@ -116,8 +81,7 @@ class Training:
             self._save(state, None)
         next_eval = math.floor(self._share() * config.num_evals + TINY) + 1
         pending: tuple[int, dict[str, jax.Array]] | None = None
-        if self.evaluate:
-            self.evaluate.compile(state.learner.policy, state.learner.normalizer)
+        self.evaluations.compile(state)
         self.stop.careful = True  # from here on there is something to lose
         self.clock.start()
         while self._share() < 1 and not self.stop.asked and not self.trouble:
@@ -125,6 +89,7 @@ class Training:
             self.steps += config.epoch_steps
             if pending:
                 self._log(*pending)  # while the device is at work on the next epoch
+                self.evaluations.take()
             pending = (self.steps, metrics)
             due_eval = self._share() * config.num_evals + TINY >= next_eval
             due_save = time.monotonic() - self.last_save >= config.checkpoint_seconds
@@ -135,10 +100,10 @@ class Training:
                 if self.trouble:
                     break
                 due_eval = due_eval or self._share() >= 1
-                evaluated = due_eval and self._evaluate(state)
+                mode_return = self.evaluations.evaluate(state, self.steps) if due_eval else None
                 if due_eval:
                     next_eval = math.floor(self._share() * config.num_evals + TINY) + 1
-                self._save(state, self.mode_return if evaluated else None)
+                self._save(state, mode_return)
                 saved_at = self.steps
                 self.clock.start()
         if pending:
@@ -164,49 +129,7 @@ class Training:
         values[f"{self.config.clock}_per_second"] = self.config.epoch_steps / max(seconds, 1e-9)
         values["train_seconds"] = self.clock.seconds["train"]
         self.log.write(steps, values)
-        self.screen.progress(steps, self._share(steps), values, self.mode_return, self.quarantined)
-
-    def _evaluate(self, state: TrainState) -> bool:
-        """Plays the mode action for whole episodes, the same start states each time; training does not notice.
-
-        What is held out of logged data is looked at first. Returns whether that was done: not if the run was asked to
-        stop before it was over.
-        """
-        learner = state.learner
-        if self.loop.held_out:
-            seen = self.loop.held_out(learner)
-            self.log.write(self.steps, seen)
-            shown = ", ".join(f"{name[9:].replace('_', ' ')} {number(value)}" for name, value in seen.items())
-            self.screen.say(f"{self.steps:,} {self.words}: {self.loop.held_out.episodes:,} held-out episodes: {shown}")
-        if not self.evaluate:
-            self.clock.note("evaluate")
-            self.log.write(self.steps, self.clock.report())
-            return True
-        key = stream(self.config.seed, "evaluation")
-        found = self.evaluate.unless(lambda: bool(self.stop.asked), learner.policy, learner.normalizer, key)
-        if found is None:
-            self.clock.note("evaluate")
-            return False
-        returns, lengths = found.returns, found.lengths
-        self.mode_return = float(returns.mean())
-        self.best = self.mode_return if self.best is None else max(self.best, self.mode_return)
-        self.clock.note("evaluate")
-        values = {"mode_return": self.mode_return, "mode_return_std": float(returns.std())}
-        values |= {"mode_steps": float(lengths.mean()), "gradient_steps": float(int(state.counts.gradient_steps))}
-        values["mode_whole"] = found.whole(self.loop.env.episode_length)
-        share = found.return_share(self.loop.env)
-        values |= {} if share is None else {"mode_return_share": share}
-        values |= {f"mode_{name}": value for name, value in found.terms_per_step().items()}
-        if trouble := found.trouble():
-            values["mode_broken"] = float(found.broken.sum())
-            self.screen.say(f"warning: {trouble}")
-        self.log.write(self.steps, values | self.clock.report())
-        self.screen.say(
-            f"{self.steps:,} {self.words}: mode return {number(self.mode_return, 4)} ± "
-            f"{number(float(returns.std()))} over {len(returns)} episodes of {lengths.mean():.0f} steps on average, "
-            f"{values['mode_whole']:.0%} whole"
-        )
-        return True
+        self.screen.progress(steps, self._share(steps), values, self.evaluations.mode_return, self.quarantined)
 
     def _save(self, state: TrainState, mode_return: float | None) -> None:
         if not (self.run / "config.json").exists():  # without it nothing that is saved there could go on
@@ -223,6 +146,7 @@ class Training:
 
     def _finish(self, state: TrainState) -> int:
         """Waits for the last save, writes the summary and says how to go on."""
+        self.evaluations.take(wait=True)
         problem = self.saves.wait()
         if problem:
             self._warn_save(problem)
@@ -236,8 +160,8 @@ class Training:
             "gradient_steps": int(state.counts.gradient_steps),
             "episodes": int(state.counts.episodes),
             "quarantined": int(state.counts.quarantined),
-            "mode_return": self.mode_return,
-            "best_mode_return": self.best,
+            "mode_return": self.evaluations.mode_return,
+            "best_mode_return": self.evaluations.best,
             f"{self.config.clock}_per_second": self.steps / max(self.clock.seconds["train"], 1e-9),
         }
         summary |= self.clock.report()

@@ -1,0 +1,163 @@
+"""Evaluations in the exact physics of a task that trains on an approximation, between epochs and beside them."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+import threading
+import time
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from envs import registry
+from envs.base import State
+from tests import runs
+from tests.tasks import Walk
+from tests.trained import wait_for
+from train import main
+from train.engine import config as settings
+from train.engine import evaluations, metrics_log, restoring
+
+ITERATION = 32 * 8
+SMALL = "--num_envs 32 --rollout_steps 8 --buffer_blocks 2 --batch_size 64 --policy_updates 2 --value_updates 2".split()
+SMALL += "--devices 1 --eval_envs 4 --keep 9".split()
+GATE = threading.Event()  # without it nothing moves in the exact physics
+
+
+class Truth:
+    """Each step of a walk loses 10 more, and it never fails."""
+
+    def __init__(self, task: Walk) -> None:
+        self._step = jax.jit(jax.vmap(task.step))
+
+    def begin(self, state: State) -> None:
+        pass
+
+    def step(self, state: State, action: jax.Array, which: np.ndarray) -> State:
+        if which.any():
+            GATE.wait(60)
+        stepped = self._step(state, action)
+        return dataclasses.replace(stepped, reward=stepped.reward - 10.0, done=0.0 * stepped.done)
+
+
+class Approximate(Walk):
+    def exact(self, count: int, threads: int) -> Truth:
+        return Truth(self)
+
+
+# Episodes are over at once in the fast physics, and never in the exact one.
+ENDLESS = """
+import sys
+from envs import registry
+from tests.train.engine.test_evaluations import GATE, Approximate
+from train.console.errors import run_program
+from train.engine import evaluations
+from train.main import main
+registry.register("endless", lambda: Approximate(bound=0.0, episode_length=2_000_000_000))
+GATE.set()
+apart = sys.argv.pop() == "True"
+evaluations.apart = lambda: apart
+run_program(main)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _task() -> None:
+    registry.register("approximate", lambda: Approximate(bound=99.0))
+    GATE.set()
+
+
+def trained(run: pathlib.Path, iterations: int, *args: object) -> str:
+    steps = iterations * ITERATION
+    done = runs.here(main.main, "--env", "approximate", *SMALL, "--num_steps", steps, "--run_dir", run, *args)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def evaluated(run: pathlib.Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if "mode_return" in line]
+
+
+def test_the_mode_return_is_that_of_the_exact_physics(tmp_path: pathlib.Path) -> None:
+    said = trained(tmp_path / "run", 4, "--num_evals", 2)
+    for line in evaluated(tmp_path / "run"):
+        assert line["mode_return"] == pytest.approx(line["mode_return_fast"] - 60.0, rel=1e-5)  # six steps
+        assert line["mode_steps"] == 6 and line["mode_whole"] == line["mode_whole_fast"] == 1
+        assert f"{line['mode_return_fast']:.4g} in the fast physics" in said
+    assert restoring.mode_returns(tmp_path / "run") == {
+        line["env_steps"]: line["mode_return"] for line in evaluated(tmp_path / "run")
+    }
+
+
+def test_it_can_be_that_of_the_fast_physics(tmp_path: pathlib.Path) -> None:
+    said = trained(tmp_path / "run", 2, "--num_evals", 1, "--eval_physics", "fast")
+    assert "fast physics" not in said
+    (line,) = evaluated(tmp_path / "run")
+    assert line["mode_return"] > -50 and "mode_return_fast" not in line
+    runs.refused(runs.here(main.main, "--resume", tmp_path / "run", "--eval_physics", "exact"), "eval_physics")
+
+
+def test_runs_of_before_go_on_in_the_fast_physics(tmp_path: pathlib.Path) -> None:
+    trained(tmp_path / "run", 2, "--num_evals", 1, "--eval_physics", "fast")
+    path = tmp_path / "run" / "config.json"
+    said = json.loads(path.read_text())
+    del said["settings"]["eval_physics"]
+    path.write_text(json.dumps(said))
+    assert settings.read(tmp_path / "run").eval_physics == "fast"
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_beside_the_training_it_tells_the_same(
+    apart: bool, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(tmp_path / "between", 4, "--num_evals", 2)
+    monkeypatch.setattr(evaluations, "apart", lambda: apart)
+    trained(tmp_path / "run", 4, "--num_evals", 2)
+    for a, b in zip(evaluated(tmp_path / "between"), evaluated(tmp_path / "run"), strict=True):
+        assert a.keys() == b.keys()
+        assert {k: v for k, v in a.items() if "seconds" not in k} == {k: v for k, v in b.items() if "seconds" not in k}
+    assert restoring.mode_returns(tmp_path / "run") == restoring.mode_returns(tmp_path / "between")
+
+
+def test_training_does_not_wait_for_it(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing moves there before training has gone on; then the log says of which env step the return is."""
+    run = tmp_path / "run"
+    monkeypatch.setattr(evaluations, "apart", lambda: True)
+    GATE.clear()
+
+    def open_later() -> None:
+        while metrics_log.newest(metrics_log.lines(run)).get("env_steps", 0) < 3 * ITERATION:
+            time.sleep(0.01)
+        GATE.set()
+
+    opening = threading.Thread(target=open_later)
+    opening.start()
+    trained(run, 5, "--num_evals", 2)
+    opening.join()
+    assert [line["env_steps"] for line in evaluated(run)] == [3 * ITERATION, 5 * ITERATION]
+    last = max(metrics_log.lines(run), key=lambda line: line.get("train_seconds", 0))
+    trained_before = last["train_seconds"]
+    done = runs.here(main.main, "--resume", run, "--num_steps", 6 * ITERATION)
+    assert done.returncode == 0, done.stderr
+    assert metrics_log.newest(metrics_log.lines(run))["train_seconds"] > trained_before
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_stop_drops_it(beside: bool, tmp_path: pathlib.Path) -> None:
+    run, root = tmp_path / "run", str(pathlib.Path(__file__).parents[3])
+    args = ["--env", "endless", *SMALL, "--num_steps", 2 * ITERATION, "--num_evals", 2, "--run_dir", run, beside]
+    with runs.running([sys.executable, "-c", ENDLESS, *args], env=os.environ | {"PYTHONPATH": root}) as process:
+        wait_for(lambda: runs.begun(run))
+        time.sleep(5)
+        asked = time.monotonic()
+        process.terminate()
+        _, err = process.communicate(timeout=20)
+        assert time.monotonic() - asked < 10
+        assert process.returncode == 0, err
+        assert restoring.steps(run)[-1] == (1 + beside) * ITERATION  # beside it, training went on to its end
+        assert not evaluated(run)
