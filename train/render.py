@@ -7,7 +7,7 @@ from train.console import cli
 from train.console.commands import program
 from train.console.errors import run_program
 from train.engine import config as settings
-from train.pictures.film import RenderConfig, episodes, render
+from train.pictures.film import PHYSICS, RenderConfig, episodes, render
 from train.pictures.painters import load
 
 TOLD = 5  # episodes whose returns are printed
@@ -24,9 +24,9 @@ def main() -> int:
     width, height = config.size(out.suffix.lower())
     rate = "" if out.suffix.lower() == ".png" else f" at {float(fps):.4g} per second"
     print(f"{out}: {count} frames{rate}, {config.seconds:g} s, {width}x{height}")
-    ends = [end for clip in clips for end in episodes(clip)]
-    for end in ends[:TOLD]:
-        over = "" if end.over else ", not over yet"
+    ends = [(i, end) for i, clip in enumerate(clips) for end in episodes(clip)]
+    for i, end in ends[:TOLD]:
+        over = ("" if end.over else ", not over yet") + (f", {PHYSICS[i]} physics" if config.both else "")
         print(f"{task} after {player.after}: episode return {end.total:.1f} in {end.steps} steps{over}")
     if len(ends) > TOLD:
         print(f"and {len(ends) - TOLD} more")

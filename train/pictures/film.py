@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from typing import Any, Literal
 
 import numpy as np
 import rich.console
@@ -28,6 +29,7 @@ SIZE = (640, 480)
 SIZES = (16, 4096)
 SECONDS_MAX = 3600.0
 SHEET, SHEET_COLUMNS = 8, 4
+PHYSICS = "exact", "fast"  # from left to right
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +56,10 @@ class RenderConfig:
     """Name of a camera of the model, or `free`; `track` if the model has one, else `free`, if not given."""
     grid: str = "1x1"
     """Environments to show side by side, as columns x rows: 3x3 has nine, with the seeds from `seed` on."""
+    physics: Literal["exact", "fast"] = "exact"
+    """Where a task trains on a fast approximation of Gymnasium's physics: play in Gymnasium's own, or in that."""
+    both: bool = False
+    """Show both of them side by side, Gymnasium's on the left, from the same start."""
     overlay: bool = True
     """Write the time, the return and the reward of the episode into the picture."""
     moved: MovedOption = dataclasses.field(default_factory=Moved)
@@ -68,7 +74,9 @@ class RenderConfig:
         found = re.fullmatch(r"([1-9]\d?)x([1-9]\d?)", self.grid)
         if not found:
             raise UserError(f"grid must be columns x rows, such as 3x2, up to 99x99, not {self.grid!r}")
-        return int(found[1]), int(found[2])
+        if self.both and self.grid != "1x1":
+            raise UserError(f"--both shows one environment in both physics: leave --grid {self.grid} out")
+        return (2, 1) if self.both else (int(found[1]), int(found[2]))
 
     def size(self, kind: str) -> tuple[int, int]:
         """Width and height of a frame of a file of `kind`, in pixels."""
@@ -96,6 +104,11 @@ class RenderConfig:
                 )
             if kind == ".mp4" and size % 2:
                 raise UserError(f"{name} must be even for .mp4, not {size}: write {size + 1}")
+
+
+def exact_physics(env: Any) -> bool:
+    """Whether the task's physics approximates an exact one (`envs.base.Env`)."""
+    return bool(hasattr(env, "exact") and env.exact(1, 1))
 
 
 def play(live: Live, seed: int, count: int, steps: int) -> list[list[Shown]]:
@@ -143,10 +156,11 @@ def draw(
     """An image, uint8 [height, width, 3], of the environments side by side at each of the control steps `times` [F]."""
     columns, rows = config.cells()
     for time in times:
-        cells = []
+        cells: list[np.ndarray] = []
         for clip in clips:
             shown = clip[time]
             words = f"{shown.steps * dt:.2f} s  return {shown.total:,.1f}  reward {shown.reward:.2f}"
+            words = f"{PHYSICS[len(cells)]}: {words}" if config.both else words
             image = paint(shown)
             cells.append(video.write_on(image, words) if config.overlay else image)
         lines = [np.concatenate(cells[i * columns : (i + 1) * columns], axis=1) for i in range(rows)]
@@ -160,6 +174,8 @@ def render(player: Player, config: RenderConfig, out: pathlib.Path) -> tuple[lis
       UserError: if the task or the computer cannot render, or the file cannot be written.
     """
     env, kind = player.env, out.suffix.lower()
+    if config.both and not exact_physics(env):
+        raise UserError(f"the physics of task {player.config.env!r} is no approximation of another: leave --both out")
     if env.dt > config.seconds:
         raise UserError(
             f"a control step of this task lasts {env.dt:g} s, longer than --seconds {config.seconds:g}: "
@@ -170,9 +186,11 @@ def render(player: Player, config: RenderConfig, out: pathlib.Path) -> tuple[lis
     times = shown_steps(config, kind, fps, env.dt)
     width, height = config.size(kind)
     with painter(env, width // columns, height // rows, camera) as paint, replacing(out) as part:
-        live = Live(player, config.seed)
+        live, steps = Live(player, config.seed, config.both or config.physics == "exact"), int(times[-1]) + 1
         paint(live.shown)  # what cannot be drawn is found before all is played
-        clips = play(live, config.seed, columns * rows, int(times[-1]) + 1)
+        clips = play(live, config.seed, 1 if config.both else columns * rows, steps)
+        if config.both:
+            clips += play(Live(player, config.seed), config.seed, 1, steps)
         write(part, out, draw(paint, env.dt, clips, times, config), len(times), fps, (width, height))
     return clips, len(times), fps
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from awr_mjx.learner import LearnerState
 from envs import tables
-from envs.advance import Advance, advance, infinities, strong
+from envs.advance import Advance, advance, infinities, judged, strong
 from envs.base import BrokenTask
 from train.console.errors import UserError
 from train.engine.player import Player
@@ -39,6 +39,11 @@ class Shown:
     ghost: np.ndarray | None = None
 
 
+def one(tree: Any) -> Any:
+    """One environment's leaves [...] as those of a batch, [1, ...]."""
+    return jax.tree.map(lambda x: x[None], tree)
+
+
 class Live:
     """Plays one environment. All calls must come from one thread.
 
@@ -48,8 +53,10 @@ class Live:
       shown: what there is to see now.
     """
 
-    def __init__(self, player: Player, seed: int) -> None:
+    def __init__(self, player: Player, seed: int, exact: bool = False) -> None:
         """Begins an episode of `player`'s task, whose start state follows from `seed`.
+
+        It is played in the task's `exact` physics if asked for, and if that is another one.
 
         Raises:
           UserError: if the task does not say what there is to see.
@@ -65,14 +72,23 @@ class Live:
 
         # The policy is an argument, not a constant: any checkpoint then uses the same compiled program, which JAX keeps
         # on the disk.
+        def act(learned: LearnerState, state: Any, key: jax.Array, sampled: bool) -> jax.Array:
+            policy = learner.policy(learned.policy, learned.normalizer, state.obs)
+            return jnp.where(sampled, policy.sample(key), policy.mode())
+
         def step(
             learned: LearnerState, state: Any, start: Any, steps: int, key: jax.Array, sampled: bool
         ) -> tuple[Advance, jax.Array]:
-            policy = learner.policy(learned.policy, learned.normalizer, state.obs)
-            action = jnp.where(sampled, policy.sample(key), policy.mode())
-            one, first = (jax.tree.map(lambda x: x[None], tree) for tree in (state, start))
-            moved = advance(env, one, action[None], jnp.full(1, steps, jnp.int32), infinities(first))
+            action = act(learned, state, key, sampled)
+            moved = advance(env, one(state), action[None], jnp.full(1, steps, jnp.int32), infinities(one(start)))
             return jax.tree.map(lambda x: x[0], moved), action
+
+        def judge(stepped: Any, start: Any, steps: int) -> Advance:
+            moved = judged(env, stepped, jnp.full(1, steps, jnp.int32), infinities(one(start)))
+            return jax.tree.map(lambda x: x[0], moved)
+
+        self._robots: Any = env.exact(1, 1) if exact and hasattr(env, "exact") else None
+        self._act, self._judge = jax.jit(act), tables.jit(judge, env)
 
         self._step, self._reset = tables.jit(step, env), tables.jit(lambda key: strong(env.reset(key)), env)
         self._wanted = tables.jit(env.wanted_positions, env) if hasattr(env, "wanted_positions") else None
@@ -118,6 +134,8 @@ class Live:
         key_start, self._key = jax.random.split(jax.random.fold_in(self._seed, self._episode))
         self._state = self._start = self._reset_in(*map(np.int32, place)) if place else self._reset(key_start)
         self._episode += 1
+        if self._robots:
+            self._robots.begin(one(self._state))
         self._total, self._steps = 0.0, 0
         size = 1 if self._player.env.discrete else self._player.env.action_size
         self._show(np.zeros(size, np.float32), 0.0, over=False)
@@ -128,7 +146,12 @@ class Live:
             self._begin()
             return
         key = jax.random.fold_in(self._key, self._steps)
-        moved, action = self._step(self._learned, self._state, self._start, self._steps, key, self.sampled)
+        if self._robots:
+            action = self._act(self._learned, self._state, key, self.sampled)
+            stepped = self._robots.step(one(self._state), action[None], np.ones(1, bool))
+            moved = self._judge(stepped, self._start, self._steps)
+        else:
+            moved, action = self._step(self._learned, self._state, self._start, self._steps, key, self.sampled)
         if moved.sound:  # else the pose before is shown as the episode's last
             self._state = moved.state
         reward = float(moved.reward)

@@ -122,6 +122,31 @@ def player_of(env: Any) -> Player:
     return Player(config, env, learner, jax.jit(learner.init)(jax.random.key(0)), 0)
 
 
+class Twice:
+    """`Steps` that are paid twice."""
+
+    def __init__(self, env: Steps) -> None:
+        self._step, self.begun = jax.vmap(env.step), 0
+
+    def begin(self, state: State) -> None:
+        self.begun += 1
+
+    def step(self, state: State, action: jax.Array, which: np.ndarray) -> State:
+        moved = self._step(state, action)
+        return dataclasses.replace(moved, reward=2 * moved.reward)
+
+
+def test_the_exact_physics_of_a_task_can_be_shown() -> None:
+    env = Steps(last=3)
+    env.exact = lambda count, threads: Twice(env)  # type: ignore[attr-defined]
+    player = player_of(env)
+    live = Live(player, 3, exact=True)
+    (exact,), (fast,) = film.play(live, 3, 1, 10), film.play(Live(player, 3), 3, 1, 10)
+    assert [end.total for end in film.episodes(exact)] == [2 * end.total for end in film.episodes(fast)]
+    np.testing.assert_array_equal([one.pose for one in exact], [one.pose for one in fast])
+    assert live._robots.begun == 3
+
+
 class Drawn(Steps):
     """A task that draws itself, as `image` or not at all."""
 
