@@ -154,7 +154,8 @@ def table(head: list[str], rows: list[list[Any]]) -> str:
 def summary(runs: list[Run]) -> str:
     """A table of what each run reached."""
     clock = figures.clock(runs)
-    head = ["run", "task", "seed", clock, "best mode return", "last mode return", "minutes", f"{clock}/s"]
+    head = ["run", "task", "seed", clock, "best mode return", "last mode return", "fast physics"]
+    head += ["minutes", f"{clock}/s"]
     rows = []
     for run in runs:
         evaluations, steps, seconds = (
@@ -164,7 +165,8 @@ def summary(runs: list[Run]) -> str:
         )
         returns = [f"{point['mode_return']:,.1f}" for point in evaluations] or ["-"]
         best = f"{max(point['mode_return'] for point in evaluations):,.1f}" if evaluations else "-"
-        row = [run.name, run.settings["env"], run.settings["seed"], steps, best, returns[-1]]
+        fast = f"{evaluations[-1]['mode_return_fast']:,.1f}" if "mode_return_fast" in (evaluations or [{}])[-1] else "-"
+        row = [run.name, run.settings["env"], run.settings["seed"], steps, best, returns[-1], fast]
         spent = [f"{seconds / 60:.1f}", f"{steps / max(seconds, 1e-9):,.0f}"] if seconds is not None else ["-", "-"]
         rows.append([*row, *spent])
     return table(head, rows)
@@ -242,7 +244,7 @@ def write(
     groups = group(runs)
     drawn = {
         "curves": (figures.curves, "Mode return; a line is the mean of the seeds, its band reaches from the "
-                   "worst to the best of them."),
+                   "worst to the best of them. Dotted: in the fast physics, where that is an approximation."),
         "time": (figures.time_split, "Where the wall-clock time went."),
         "diagnostics": (figures.diagnostics, "What training and the weighted regression did."),
     }  # fmt: skip

@@ -8,6 +8,7 @@ import shutil
 import struct
 from typing import Any
 
+import matplotlib.pyplot as plt
 import pytest
 
 from tests.trained import make_run, python, refusal
@@ -69,6 +70,24 @@ def test_runs_of_two_tasks_have_a_panel_each(
     assert report.best_run([*read[:2], other], tuple(runs)) == runs[1]  # returns of two tasks cannot be compared
 
 
+def test_the_fast_physics_stands_beside_the_exact_one(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [
+        {"env_steps": s, "mode_return": 2.0 * s, "mode_return_fast": 3.0 * s, "train_seconds": 1.0} for s in (1, 2)
+    ]
+    run = figures.Run("a", {"env": "ant", "seed": 0}, [dict(line) for line in lines])
+    assert "<td>4.0</td><td>6.0</td>" in report.summary([run])
+    drawn: list[Any] = []
+    real = plt.Axes.plot
+
+    def plot(axis: Any, *args: Any, **more: Any) -> Any:
+        drawn.append((more.get("linestyle"), [list(map(float, values)) for values in args]))
+        return real(axis, *args, **more)
+
+    monkeypatch.setattr(plt.Axes, "plot", plot)
+    figures.curves({"a": [run]}, tmp_path / "curves.png")
+    assert (":", [[1e-6, 2e-6], [3.0, 6.0]]) in drawn
+
+
 def test_runs_that_differ_in_much_have_their_names(runs: list[pathlib.Path]) -> None:
     read = [report.read(run) for run in runs[:2]]
     changed = {"num_envs": 1, "num_steps": 2, "keep": 5, "eval_envs": 9}
@@ -98,7 +117,7 @@ def test_values_that_are_missing_are_left_out(runs: list[pathlib.Path], tmp_path
     (run / "metrics.jsonl").write_text("\n".join(lines))
     read = report.read(run)
     plain = re.sub(r"<[^>]+>", " ", report.summary([read]))
-    assert re.search(r"run\s+inverted_pendulum\s+0\s+60\s+3\.0\s+3\.0\s+0\.5\s+2\s", plain)
+    assert re.search(r"run\s+inverted_pendulum\s+0\s+60\s+3\.0\s+3\.0\s+-\s+0\.5\s+2\s", plain)
     figures.curves(report.group([read]), tmp_path / "curves.png")
     figures.time_split(report.group([read]), tmp_path / "time.png")
     (run / "metrics.jsonl").write_text(lines[0])
@@ -149,7 +168,7 @@ def test_page_stands_alone_and_says_what_differs(runs: list[pathlib.Path], tmp_p
     assert not re.findall(r'(?:src|href)="(?!data:)', page)  # nothing is fetched
     assert page.count("data:image/png;base64,") == 3
     plain = re.sub(r"<[^>]+>", " ", page)
-    assert re.search(r"run2\s+inverted_pendulum\s+0\s+10,000\s+210\.0\s+210\.0\s+1\.0\s+167", plain)
+    assert re.search(r"run2\s+inverted_pendulum\s+0\s+10,000\s+210\.0\s+210\.0\s+-\s+1\.0\s+167", plain)
     assert re.search(r"awr\.beta\s+1\.0\s+1\.0\s+0\.5", plain)
     assert re.search(r"seed\s+0\s+1\s+0\s", plain)
     for path in tmp_path.glob("*.png"):

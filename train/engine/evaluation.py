@@ -184,7 +184,10 @@ class ExactEvaluator(Evaluator):
         """`robots` are `episodes` that `env.exact` has given."""
         super().__init__(env, learner, episodes, sample=sample)
         self._robots = robots
-        self._host = jax.devices("cpu")[0]
+        try:
+            self._host = jax.devices("cpu")[0]
+        except RuntimeError:  # JAX_PLATFORMS leaves it out
+            self._host = jax.devices()[0]
         self._next, self._seen = jax.jit(self._act), jax.jit(self._moved)
 
     def compile(self, policy: Any, stats: Normalizer) -> None:

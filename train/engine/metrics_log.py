@@ -22,17 +22,18 @@ FLUSH_SECONDS = 10.0  # between two waits for the disk to have TensorBoard's eve
 Values = dict[str, float]
 
 
-def lines(run: pathlib.Path, last: float = math.inf) -> Iterator[Values]:
-    """The lines of a run's `metrics.jsonl` up to `last` steps, oldest first.
+def lines(run: pathlib.Path, last: float = math.inf) -> list[Values]:
+    """The lines of a run's `metrics.jsonl` up to `last` steps, by their steps; an evaluation may be told late.
 
     What is not a number is left out, and so are lines that were cut off by a kill or a full disk, or spoilt otherwise.
     """
-    path = run / "metrics.jsonl"
+    path, found = run / "metrics.jsonl", list[Values]()
     for line in path.read_bytes().splitlines() if path.is_file() else []:
         with contextlib.suppress(ValueError, TypeError, AttributeError, LookupError):
             values = {name: value for name, value in json.loads(line).items() if type(value) in (int, float)}
             if step_of(values) <= last:
-                yield values
+                found.append(values)
+    return sorted(found, key=step_of)
 
 
 def step_of(values: Values) -> float:
@@ -91,10 +92,10 @@ class MetricsLog:
                 self._logs[name] = log()
 
     def _cut(self, run: pathlib.Path, last: int) -> None:
-        every = list(lines(run))
+        every = lines(run)
         kept = [values for values in every if step_of(values) <= last]
         self.again = max(int(max((step_of(values) for values in every), default=0)) - last, 0)
-        self.newest = newest(sorted(kept, key=step_of))  # an evaluation may be told later than what came after it
+        self.newest = newest(kept)
         with replacing(run / "metrics.jsonl") as part:
             part.write_text("".join(json.dumps(_finite(values), allow_nan=False) + "\n" for values in kept))
 

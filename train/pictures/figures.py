@@ -79,7 +79,10 @@ def figure(path: pathlib.Path, rows: int, columns: int, height: float) -> Iterat
 
 
 def curves(groups: Groups, path: pathlib.Path) -> None:
-    """Mode return against steps and against minutes of training, a row a task: a mean and a band for each group."""
+    """Mode return against steps and against minutes of training, a row a task: a mean and a band for each group.
+
+    What the fast physics gives where the mode return is of the exact one is dotted.
+    """
     tasks = list(dict.fromkeys(str(runs[0].settings["env"]) for runs in groups.values()))
     with figure(path, len(tasks), 2, 4.4) as axes:
         for row, task in zip(axes, tasks, strict=True):
@@ -119,6 +122,11 @@ def _band(axis: Any, runs: list[Run], key: str, unit: float, color: str, name: s
     ]
     if not lines:
         return
+    for run in runs:
+        fast = [
+            [p[key] / unit, p["mode_return_fast"]] for p in run.evaluations() if {key, "mode_return_fast"} <= p.keys()
+        ]
+        axis.plot(*np.array(fast or np.empty((0, 2))).T, color=color, linewidth=0.8, alpha=0.6, linestyle=":")
     label = f"{name} ({len(lines)} seeds)" if len(lines) > 1 else name
     for places, values in lines:
         axis.plot(places, values, color=color, linewidth=0.7 if len(lines) > 1 else 1.8, alpha=0.6, marker=".", ms=3)

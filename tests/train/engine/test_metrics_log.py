@@ -189,3 +189,16 @@ def test_a_few_broken_steps_are_no_trouble_but_nothing_else_is() -> None:
     empty = METRICS | {"ring_valid": np.array([4.0, 2.0, 0.0])}
     assert epoch_metrics.trouble(METRICS, TrainConfig()) is None
     assert "breaks in every step" in (epoch_metrics.trouble(empty, TrainConfig()) or "")
+
+
+def test_what_is_told_late_is_not_newest(tmp_path: pathlib.Path) -> None:
+    """An evaluation beside the training is of steps that lie behind."""
+    (tmp_path / "metrics.jsonl").touch()
+    log = MetricsLog(tmp_path, None)
+    for step, values in ((10, {"a": 1.0}), (30, {"a": 3.0}), (20, {"a": 2.0, "mode_return": 5.0})):
+        log.write(step, values)
+    log.close()
+    assert [line["a"] for line in lines(tmp_path)] == [1.0, 2.0, 3.0]
+    resumed = MetricsLog(tmp_path, 30)
+    resumed.close()
+    assert (resumed.newest["a"], resumed.newest["mode_return"], resumed.again) == (3.0, 5.0, 0)
