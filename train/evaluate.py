@@ -85,7 +85,7 @@ def main() -> int:
         print(
             f"{result['env']} after {player.after}: {result['actions']} return {result['return_mean']:.1f} ± "
             f"{result['return_std']:.1f}{of_most} over {config.episodes} episodes of {result['steps_mean']:.0f} steps "
-            f"on average, {result['whole']:.0%} whole"
+            f"on average, {result['whole']:.0%} whole{', in the exact physics' if exact else ''}"
         )
         if trouble := seen.trouble():
             print(f"{trouble}: see {command('check', '--env', player.config.env)}")

@@ -18,7 +18,7 @@ from envs.base import State
 from tests import runs
 from tests.tasks import Walk
 from tests.trained import wait_for
-from train import main
+from train import evaluate, main
 from train.engine import config as settings
 from train.engine import evaluations, metrics_log, restoring
 
@@ -92,6 +92,20 @@ def test_the_mode_return_is_that_of_the_exact_physics(tmp_path: pathlib.Path) ->
     assert restoring.mode_returns(tmp_path / "run") == {
         line["env_steps"]: line["mode_return"] for line in evaluated(tmp_path / "run")
     }
+
+
+def test_a_run_is_evaluated_in_either(tmp_path: pathlib.Path) -> None:
+    trained(tmp_path / "run", 1, "--num_evals", 1)
+    found = {}
+    for physics in ("exact", "fast"):
+        out = tmp_path / f"{physics}.json"
+        args = ["--run", tmp_path / "run", "--episodes", 5, "--physics", physics, "--out", out]
+        done = runs.here(evaluate.main, *args)
+        assert done.returncode == 0, done.stderr
+        assert ("in the exact physics" in done.stdout) == (physics == "exact")
+        found[physics] = json.loads(out.read_text())
+        assert found[physics]["physics"] == physics
+    assert found["exact"]["return_mean"] == pytest.approx(found["fast"]["return_mean"] - 60.0, rel=1e-5)
 
 
 def test_it_can_be_that_of_the_fast_physics(tmp_path: pathlib.Path) -> None:
