@@ -30,6 +30,7 @@ OPTIONAL = (
     "tables",
     "deployment",
     "given_up",
+    "exact",
 )
 
 
@@ -180,6 +181,8 @@ def _check_optional(env: Env) -> None:
         _check_tables(env, there["tables"])
     if "deployment" in there:
         _check_deployment(there["deployment"])
+    if "exact" in there:
+        _check_exact(there["exact"])
 
 
 def _check_tables(env: Env, found: Any) -> None:
@@ -192,6 +195,15 @@ def _check_tables(env: Env, found: Any) -> None:
             pass
     except (Exception, SystemExit) as error:
         raise raised("setting tables", error) from error
+
+
+def _check_exact(exact: Callable[[int, int], Any]) -> None:
+    try:
+        found = exact(1, 1)
+    except (Exception, SystemExit) as error:
+        raise raised("exact(1, 1)", error) from error
+    if found is not None and not all(callable(getattr(found, name, None)) for name in ("begin", "step")):
+        raise BrokenTask(f"broken task: exact(1, 1) gives {_described(found)}, which has no begin and step")
 
 
 def _check_deployment(deployment: Callable[[], Any]) -> None:

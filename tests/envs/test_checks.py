@@ -212,6 +212,8 @@ WHOLE = "an int from 1 to 2,147,483,647"
         ),
         (Changed(deployment=lambda: {"limit": math.inf}), "deployment gives what is no plain JSON: "),
         (Changed(deployment=lambda: X["gains"]), r"deployment raises KeyError: .* \(.*test_checks.py:\d+\)"),
+        (Changed(exact=True), r"exact\(1, 1\) raises TypeError: 'bool' object is not callable"),
+        (Changed(exact=lambda count, threads: {}), r"exact\(1, 1\) gives {}.*, which has no begin and step"),
         (unreadable("terms"), "terms raises RuntimeError: not configured"),
         (unreadable("action_names"), r"action_names raises RuntimeError: not configured"),
         (Broken(resets=1.0), r"every reset of 64 .* not finite or beyond 1e\+06: state.obs\[1\] is nan"),
