@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import io
 import json
+import math
 import os
 import pathlib
 import platform
@@ -247,9 +248,9 @@ def trained(run: pathlib.Path) -> list[Point]:
     return points
 
 
-def first_at(points: list[Point], value: float) -> Point | None:
-    """The first evaluation whose mode return is at least `value`."""
-    return next((point for point in points if point["mode_return"] >= value), None)
+def first_at(points: list[Point], value: float, name: str = "mode_return") -> Point | None:
+    """The first evaluation whose mode return, or what else is called `name`, is at least `value`."""
+    return next((point for point in points if point.get(name, -math.inf) >= value), None)
 
 
 def about() -> dict[str, Any]:

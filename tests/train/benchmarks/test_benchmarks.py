@@ -55,6 +55,23 @@ def test_the_first_evaluation_that_reaches_a_return() -> None:
     assert campaign.first_at(curve, 12.5) is None
 
 
+def test_the_fast_physics_has_columns_of_its_own() -> None:
+    seconds = {f"{name}_seconds": 1.0 for name in train.SECONDS}
+    curve = [
+        {**point, **seconds, "train_seconds": 60.0 * (i + 1), "gradient_steps": 1.0, "mode_return_fast": fast}
+        for i, (point, fast) in enumerate(zip(points((1, 5.0), (2, 12.0)), (12.0, 13.0), strict=True))
+    ]
+    config, levels = train.TrainBenchmark(env="hopper"), (4.0, 11.0)
+    shown = train.table(config, levels, {"seed-0": train.summarise(curve, levels)})
+    cells = {str(column.header): list(column.cells) for column in shown.columns}
+    assert cells["to 11"] == ["2.0 min, 2.00M"] and cells["fast physics: to 11"] == ["1.0 min, 1.00M"]
+    assert (cells["final"], cells["fast physics: final"]) == (["12"], ["13"])
+    for point in curve:
+        del point["mode_return_fast"]
+    shown = train.table(config, levels, {"seed-0": train.summarise(curve, levels)})
+    assert not any("fast" in str(column.header) for column in shown.columns)
+
+
 def test_who_is_ahead_is_told_by_the_newest_evaluations() -> None:
     ours = points((0.4, 1.0), (1.0, 9.0), (2.0, 20.0))
     theirs = points((0.0, 3.0), (1.2, 10.0))
