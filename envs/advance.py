@@ -1,6 +1,7 @@
 """One control step of N environments, and the one rule of what ends an episode and what is broken.
 
-Training, evaluation, the live view and Brax's trainers all step tasks with `advance`.
+Training and Brax's trainers step tasks with `advance`; evaluation and the live view step them in one physics or
+another, and ask `judged` what became of it.
 """
 
 from typing import Any

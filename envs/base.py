@@ -106,6 +106,11 @@ class Env(Protocol):
         ...
 
 
+def exact(env: Env, count: int, threads: int) -> Any:
+    """Returns what the task's own `exact` gives; None if it has none, or its physics is no approximation."""
+    return env.exact(count, threads) if hasattr(env, "exact") else None
+
+
 def observation_names(env: Env) -> list[str]:
     """Names of the O observations: the task's own `observation_names`, or numbered ones.
 

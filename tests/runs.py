@@ -3,10 +3,12 @@
 import contextlib
 import io
 import json
+import os
 import pathlib
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 
 from envs import registry
 from tests.tasks import leaves_of
+from tests.trained import wait_for
 from train.console.errors import run_program
 from train.engine import config as settings
 from train.engine import restoring
@@ -50,6 +53,21 @@ def running(command: Sequence[object], **more: Any) -> Iterator[subprocess.Popen
 def training(*args: object, **more: Any) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
     """`running` train.main."""
     return running([sys.executable, "-m", "train.main", *args], **more)
+
+
+def stopped_while_evaluating(script: str, run: pathlib.Path, *args: object) -> str:
+    """Asks a training whose evaluation takes for ever to stop; returns what it has said, which ended soon and well."""
+    root = str(pathlib.Path(__file__).parents[1])
+    command = [sys.executable, "-c", script, *args]
+    with running(command, env=os.environ | {"PYTHONPATH": root}) as process:
+        wait_for(lambda: begun(run))
+        time.sleep(5)
+        asked = time.monotonic()
+        process.terminate()
+        out, err = process.communicate(timeout=20)
+        assert time.monotonic() - asked < 10
+        assert process.returncode == 0, err
+        return out
 
 
 def begun(run: pathlib.Path) -> bool:

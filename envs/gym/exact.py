@@ -8,7 +8,7 @@ import numpy as np
 
 from envs.base import State
 from envs.physics import models
-from envs.physics.in_c import InC
+from envs.physics.copies import Copies
 from envs.physics.integrators import Physics
 
 
@@ -23,7 +23,7 @@ class Exact:
         model = models.exact(task.asset)
         if task.gymnasium_solver:
             model.opt.solver, model.opt.iterations = task.gymnasium_solver
-        self._robots = InC(model, task.exact_frame_skip, count, threads)
+        self._robots = Copies(model, task.exact_frame_skip, count, threads)
         self._control, self._arrived = jax.jit(jax.vmap(task.control)), jax.jit(jax.vmap(task.arrived))
         self._observe = task.observe_in_c
 

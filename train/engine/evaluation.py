@@ -15,7 +15,7 @@ from awr_mjx.learner import Learner
 from awr_mjx.normalizer import Normalizer
 from envs import tables
 from envs.advance import LIMIT, infinities, judged, select, strong, summed, terms
-from envs.base import Env
+from envs.base import Env, exact
 from train.engine.jax_setup import cores
 from train.engine.loop import FIRST, SAME, share_out
 
@@ -192,15 +192,13 @@ class ExactEvaluator(Evaluator):
 
     def compile(self, policy: Any, stats: Normalizer) -> None:
         """Compiles what an evaluation needs, by one of a step that no robot takes."""
-        policy, stats, keys = jax.device_put((policy, stats, self._keys(jax.random.key(0))), self._host)
-        playing = self._start(policy, stats, keys)
+        policy, stats, playing = self._begun(policy, stats, jax.random.key(0))
         action = self._next(policy, stats, playing)
         self._seen(playing, action, self._robots.step(playing.state, action, np.zeros(self.episodes, bool)))
 
     def unless(self, stopped: Callable[[], bool], policy: Any, stats: Normalizer, key: jax.Array) -> Episodes | None:
         """As `Evaluator.unless`; `stopped()` is asked in every control step."""
-        policy, stats, keys = jax.device_put((policy, stats, self._keys(key)), self._host)
-        playing = self._start(policy, stats, keys)
+        policy, stats, playing = self._begun(policy, stats, key)
         self._robots.begin(playing.state)
         while not stopped():
             alive = np.asarray(playing.alive)
@@ -210,9 +208,13 @@ class ExactEvaluator(Evaluator):
             playing = self._seen(playing, action, self._robots.step(playing.state, action, alive))
         return None
 
+    def _begun(self, policy: Any, stats: Normalizer, key: jax.Array) -> tuple[Any, Normalizer, _Playing]:
+        """Policy and normaliser on the host, and the episodes there."""
+        policy, stats, keys = jax.device_put((policy, stats, self._keys(key)), self._host)
+        return policy, stats, self._start(policy, stats, keys)
+
 
 def exact_evaluator(env: Env, learner: Learner, episodes: int, sample: bool = False) -> ExactEvaluator | None:
     """One on all cores; None if the task's own physics is exact, or it has no other."""
-    exact = getattr(env, "exact", None)
-    robots = exact(episodes, cores()) if exact else None
+    robots = exact(env, episodes, cores())
     return ExactEvaluator(env, learner, episodes, robots, sample) if robots else None

@@ -7,12 +7,13 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import rich.console
 import rich.progress
 
+from envs.base import exact
 from train.console.errors import UserError
 from train.console.files import replacing
 from train.engine.player import Player
@@ -106,11 +107,6 @@ class RenderConfig:
                 raise UserError(f"{name} must be even for .mp4, not {size}: write {size + 1}")
 
 
-def exact_physics(env: Any) -> bool:
-    """Whether the task's physics approximates an exact one (`envs.base.Env`)."""
-    return bool(hasattr(env, "exact") and env.exact(1, 1))
-
-
 def play(live: Live, seed: int, count: int, steps: int) -> list[list[Shown]]:
     """What there is to see at every one of `steps` control steps in `count` environments, one after the other.
 
@@ -174,7 +170,7 @@ def render(player: Player, config: RenderConfig, out: pathlib.Path) -> tuple[lis
       UserError: if the task or the computer cannot render, or the file cannot be written.
     """
     env, kind = player.env, out.suffix.lower()
-    if config.both and not exact_physics(env):
+    if config.both and not exact(env, 1, 1):
         raise UserError(f"the physics of task {player.config.env!r} is no approximation of another: leave --both out")
     if env.dt > config.seconds:
         raise UserError(

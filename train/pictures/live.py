@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from awr_mjx.learner import LearnerState
-from envs import tables
-from envs.advance import Advance, advance, infinities, judged, strong
+from envs import base, tables
+from envs.advance import Advance, infinities, judged, strong
 from envs.base import BrokenTask
 from train.console.errors import UserError
 from train.engine.player import Player
@@ -76,18 +76,17 @@ class Live:
             policy = learner.policy(learned.policy, learned.normalizer, state.obs)
             return jnp.where(sampled, policy.sample(key), policy.mode())
 
-        def step(
-            learned: LearnerState, state: Any, start: Any, steps: int, key: jax.Array, sampled: bool
-        ) -> tuple[Advance, jax.Array]:
-            action = act(learned, state, key, sampled)
-            moved = advance(env, one(state), action[None], jnp.full(1, steps, jnp.int32), infinities(one(start)))
-            return jax.tree.map(lambda x: x[0], moved), action
-
         def judge(stepped: Any, start: Any, steps: int) -> Advance:
             moved = judged(env, stepped, jnp.full(1, steps, jnp.int32), infinities(one(start)))
             return jax.tree.map(lambda x: x[0], moved)
 
-        self._robots: Any = env.exact(1, 1) if exact and hasattr(env, "exact") else None
+        def step(
+            learned: LearnerState, state: Any, start: Any, steps: int, key: jax.Array, sampled: bool
+        ) -> tuple[Advance, jax.Array]:
+            action = act(learned, state, key, sampled)
+            return judge(strong(jax.vmap(env.step)(one(state), action[None])), start, steps), action
+
+        self._robots: Any = base.exact(env, 1, 1) if exact else None
         self._act, self._judge = jax.jit(act), tables.jit(judge, env)
 
         self._step, self._reset = tables.jit(step, env), tables.jit(lambda key: strong(env.reset(key)), env)

@@ -2,9 +2,7 @@
 
 import dataclasses
 import json
-import os
 import pathlib
-import sys
 import threading
 import time
 from typing import Any
@@ -17,7 +15,6 @@ from envs import registry
 from envs.base import State
 from tests import runs
 from tests.tasks import Walk
-from tests.trained import wait_for
 from train import evaluate, main
 from train.engine import config as settings
 from train.engine import evaluations, metrics_log, restoring
@@ -163,15 +160,8 @@ def test_training_does_not_wait_for_it(tmp_path: pathlib.Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("beside", [False, True])
 def test_a_stop_drops_it(beside: bool, tmp_path: pathlib.Path) -> None:
-    run, root = tmp_path / "run", str(pathlib.Path(__file__).parents[3])
+    run = tmp_path / "run"
     args = ["--env", "endless", *SMALL, "--num_steps", 2 * ITERATION, "--num_evals", 2, "--run_dir", run, beside]
-    with runs.running([sys.executable, "-c", ENDLESS, *args], env=os.environ | {"PYTHONPATH": root}) as process:
-        wait_for(lambda: runs.begun(run))
-        time.sleep(5)
-        asked = time.monotonic()
-        process.terminate()
-        _, err = process.communicate(timeout=20)
-        assert time.monotonic() - asked < 10
-        assert process.returncode == 0, err
-        assert restoring.steps(run)[-1] == (1 + beside) * ITERATION  # beside it, training went on to its end
-        assert not evaluated(run)
+    runs.stopped_while_evaluating(ENDLESS, run, *args)
+    assert restoring.steps(run)[-1] == (1 + beside) * ITERATION  # beside it, training went on to its end
+    assert not evaluated(run)

@@ -18,7 +18,7 @@ import pytest
 from envs import registry
 from envs.base import State
 from tests import runs
-from tests.runs import begun, running, training
+from tests.runs import begun, training
 from tests.tasks import Broken, Chain
 from tests.trained import ended, wait_for
 from train import main
@@ -227,18 +227,10 @@ def test_a_signal_while_compiling_ends_at_once(tmp_path: pathlib.Path) -> None:
 
 def test_a_signal_while_evaluating_saves_at_once(tmp_path: pathlib.Path) -> None:
     run = tmp_path / "run"
-    root = str(pathlib.Path(__file__).parents[3])
     args = [*SMALL, "--env", "endless", "--num_steps", PER_ITERATION, "--run_dir", run]
-    with running([sys.executable, "-c", ENDLESS, *args], env=os.environ | {"PYTHONPATH": root}) as process:
-        wait_for(lambda: begun(run))
-        time.sleep(5)
-        asked = time.monotonic()
-        process.terminate()
-        out, err = process.communicate(timeout=20)
-        assert time.monotonic() - asked < 10
-        assert process.returncode == 0, err
-        assert len([line for line in out.splitlines() if "stopped by SIGTERM" in line]) == 1
-        assert restoring.steps(run) == [0, PER_ITERATION]
+    out = runs.stopped_while_evaluating(ENDLESS, run, *args)
+    assert len([line for line in out.splitlines() if "stopped by SIGTERM" in line]) == 1
+    assert restoring.steps(run) == [0, PER_ITERATION]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -11,7 +11,7 @@ import numpy as np
 Observe = Callable[[mujoco.MjModel, mujoco.MjData], dict[str, Any]]
 
 
-class InC:
+class Copies:
     """E = `count` copies of `model`, of which a control step is `substeps` steps.
 
     Attributes:
