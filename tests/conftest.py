@@ -12,10 +12,20 @@ import tests.typechecker
 # Before anything imports it: every array that enters or leaves a function of `awr_mjx` is checked against its shape.
 jaxtyping.install_import_hook("awr_mjx", f"{tests.typechecker.__name__}.checked")
 
+from envs import registry  # noqa: E402  (what it imports may import `awr_mjx`)
 from train.engine.jax_setup import start_jax  # noqa: E402  (it imports `awr_mjx`)
 
 start_jax()
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup, all that tests start would ignore it
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _tasks() -> Iterator[None]:
+    """Tasks that a module's tests register are not there for the next module's."""
+    before = dict(registry._FACTORIES)
+    yield
+    registry._FACTORIES.clear()
+    registry._FACTORIES.update(before)
 
 
 @pytest.fixture(autouse=True)
