@@ -57,7 +57,7 @@ def make_run(run: pathlib.Path, task: str) -> pathlib.Path:
     run.mkdir()
     files.write_json(run / "config.json", {"settings": settings.to_dict(player.config)})
     saves = Checkpoints(run, keep=1, with_ring=False)
-    assert saves.save(state.replace(learner=player.learned), player.steps, 5.0) is None  # type: ignore[attr-defined]
+    assert saves.save(state.replace(learner=player.learned), player.steps) is None  # type: ignore[attr-defined]
     assert saves.wait() is None
     saves.close()
     return run

@@ -39,7 +39,7 @@ def save(run: pathlib.Path, env_steps: int, seed: int) -> None:
     state = Loop(player.env, player.config.awr, player.config.num_envs).init(0)
     saves = Checkpoints(run, keep=9, with_ring=False)
     learned = shaken(state.learner, seed)
-    assert saves.save(state.replace(learner=learned), env_steps, 5.0) is None  # type: ignore[attr-defined]
+    assert saves.save(state.replace(learner=learned), env_steps) is None  # type: ignore[attr-defined]
     assert saves.wait() is None
     saves.close()
 

@@ -35,7 +35,7 @@ class Checkpoints:
     """The checkpoints of one run, for the process that trains it.
 
     Attributes:
-      returns: mode returns by steps, of all that were evaluated.
+      returns: mode returns by steps, of all that were evaluated; which of them is best is looked at in every save.
     """
 
     def __init__(self, run: pathlib.Path, keep: int, with_ring: bool, clock: str = "env_steps") -> None:
@@ -61,7 +61,7 @@ class Checkpoints:
                 self.returns.pop(step, None)
         self._manager.reload()
 
-    def save(self, state: TrainState, step: int, mode_return: float | None = None) -> str | None:
+    def save(self, state: TrainState, step: int) -> str | None:
         """Starts saving `state`; returns what went wrong, if anything did (an earlier save's failure included)."""
         problem = self.wait()
         if problem:
@@ -71,11 +71,9 @@ class Checkpoints:
         if not self.with_ring or empty:
             items.pop("ring", None)
         items = self._copy(items)
-        meta: dict[str, Any] = {"format": FORMAT, self.clock: step, "mode_return": mode_return}
+        meta: dict[str, Any] = {"format": FORMAT, self.clock: step}
         meta["leaves"] = {name: [*kind, checksum(leaf)] for name, (kind, leaf) in described(items).items()}
         arrays = {name: ocp.args.StandardSave(storable(item)) for name, item in items.items()}
-        if mode_return is not None:
-            self.returns[step] = mode_return
         try:
             self._manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **arrays), force=True)
         except Exception as error:  # whatever the file system or Orbax makes of it, training must go on

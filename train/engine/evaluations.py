@@ -82,10 +82,10 @@ class Evaluations:
             if evaluate:
                 evaluate.compile(state.learner.policy, state.learner.normalizer)
 
-    def evaluate(self, state: TrainState, steps: int) -> float | None:
+    def evaluate(self, state: TrainState, steps: int) -> None:
         """Evaluates what `state` has learned after `steps`; what is held out of logged data is looked at first.
 
-        Returns its mode return, unless that is not known yet, or never will be: the run was asked to stop.
+        A stop breaks it off, and then nothing is told. Beside a training it has only begun here: `take` tells of it.
         """
         self.take(wait=True)
         learner = state.learner
@@ -97,7 +97,7 @@ class Evaluations:
         if not self._here:
             self._clock.note("evaluate")
             self._log.write(steps, self._clock.report())
-            return None
+            return
         values = {"gradient_steps": float(int(state.counts.gradient_steps))}
         found = self._here.unless(self._stopped, learner.policy, learner.normalizer, self._key())
         if found and self._exact:
@@ -108,12 +108,11 @@ class Evaluations:
                 play = functools.partial(self._exact.unless, self._stopped, policy, stats, self._key())
                 self._beside = _Beside(play, steps, values | self._clock.report())
                 self._beside.start()
-                return None
+                return
             found = self._exact.unless(self._stopped, learner.policy, learner.normalizer, self._key())
         self._clock.note("evaluate")
-        if not found:
-            return None
-        return self._tell(found, steps, values | self._clock.report())
+        if found:
+            self._tell(found, steps, values | self._clock.report())
 
     def take(self, wait: bool = False) -> None:
         """Tells of the evaluation beside the training, if it is over, or when it is (`wait`)."""
@@ -127,12 +126,12 @@ class Evaluations:
             words = " ".join(str(beside.problem).split())
             self._screen.say(f"warning: the evaluation at {beside.steps:,} {self._words} broke off: {words}")
         if beside.found:
-            self._saves.returns[beside.steps] = self._tell(beside.found, beside.steps, beside.values)
+            self._tell(beside.found, beside.steps, beside.values)
 
-    def _tell(self, found: Episodes, steps: int, values: Values) -> float:
-        """Logs and shows what the episodes gave, with `values`; returns their mean return."""
+    def _tell(self, found: Episodes, steps: int, values: Values) -> None:
+        """Logs and shows what the episodes gave, with `values`; their mean return is that of the checkpoint there."""
         returns, lengths, env = found.returns, found.lengths, self._loop.env
-        self.mode_return = float(returns.mean())
+        self.mode_return = self._saves.returns[steps] = float(returns.mean())
         self.best = self.mode_return if self.best is None else max(self.best, self.mode_return)
         values |= {"mode_return": self.mode_return, "mode_return_std": float(returns.std())}
         values |= {"mode_steps": float(lengths.mean()), "mode_whole": self._whole(found)}
@@ -148,7 +147,6 @@ class Evaluations:
             f"{steps:,} {self._words}: mode return {number(self.mode_return, 4)} ± {number(float(returns.std()))} over "
             f"{len(returns)} episodes of {lengths.mean():.0f} steps on average, {values['mode_whole']:.0%} whole{fast}"
         )
-        return self.mode_return
 
     def _key(self) -> jax.Array:
         return stream(self._config.seed, "evaluation")

@@ -45,7 +45,7 @@ def mode_returns(run: pathlib.Path) -> dict[int, float]:
     for step in steps(run):
         with contextlib.suppress(Damaged):
             found[step] = _meta(run, step).get("mode_return")
-    for values in metrics_log.lines(run):  # where an evaluation was over later than the save
+    for values in metrics_log.lines(run):  # an evaluation comes after the save; once it came before, and was saved
         step = int(metrics_log.step_of(values))
         if "mode_return" in values and step in found and found[step] is None:
             found[step] = values["mode_return"]

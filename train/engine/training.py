@@ -78,7 +78,10 @@ class Training:
         self.quarantined = int(state.counts.quarantined)
         saved_at = self.steps
         if not restoring.steps(self.run):  # so that a run can go on wherever it is stopped
-            self._save(state, None)
+            self._save(state)
+        if self._share() >= 1 and self.steps not in self.saves.returns:  # killed in its last evaluation
+            self.evaluations.compile(state)
+            self.evaluations.evaluate(state, self.steps)
         next_eval = math.floor(self._share() * config.num_evals + TINY) + 1
         pending: tuple[int, dict[str, jax.Array]] | None = None
         self.evaluations.compile(state)
@@ -100,16 +103,16 @@ class Training:
                 if self.trouble:
                     break
                 due_eval = due_eval or self._share() >= 1
-                mode_return = self.evaluations.evaluate(state, self.steps) if due_eval else None
+                self._save(state)  # first: an evaluation may take a minute
+                saved_at = self.steps
                 if due_eval:
                     next_eval = math.floor(self._share() * config.num_evals + TINY) + 1
-                self._save(state, mode_return)
-                saved_at = self.steps
+                    self.evaluations.evaluate(state, self.steps)
                 self.clock.start()
         if pending:
             self._log(*pending)
         if saved_at != self.steps and not self.trouble:
-            self._save(state, None)
+            self._save(state)
         return self._finish(state)
 
     def _share(self, steps: int | None = None) -> float:
@@ -131,11 +134,11 @@ class Training:
         self.log.write(steps, values)
         self.screen.progress(steps, self._share(steps), values, self.evaluations.mode_return, self.quarantined)
 
-    def _save(self, state: TrainState, mode_return: float | None) -> None:
+    def _save(self, state: TrainState) -> None:
         if not (self.run / "config.json").exists():  # without it nothing that is saved there could go on
             problem = run_folder.remake(self.run, self.said)
             self.screen.say(f"warning: {self.run} was moved or removed; {problem or 'it is made anew'}")
-        problem = self.saves.save(state, self.steps, mode_return)
+        problem = self.saves.save(state, self.steps)
         self.last_save = time.monotonic()
         self.clock.note("save")
         if problem:

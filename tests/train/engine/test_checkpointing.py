@@ -1,5 +1,6 @@
 """Which checkpoints of a run are kept."""
 
+import json
 import pathlib
 
 import pytest
@@ -8,6 +9,13 @@ from tests.trained import make_player
 from train.engine import restoring
 from train.engine.checkpointing import Checkpoints
 from train.engine.loop import Loop
+
+
+def evaluated(saves: Checkpoints, env_steps: int, mode_return: float) -> None:
+    """What an evaluation leaves, which comes after the save."""
+    saves.returns[env_steps] = mode_return
+    with (saves.run / "metrics.jsonl").open("a") as log:
+        log.write(json.dumps({"env_steps": env_steps, "mode_return": mode_return}) + "\n")
 
 
 @pytest.mark.parametrize("resumed", [False, True])
@@ -20,11 +28,16 @@ def test_newest_and_best_are_kept(tmp_path: pathlib.Path, resumed: bool) -> None
         if resumed and env_steps == 4:
             saves.close()
             saves = Checkpoints(tmp_path, keep=2, with_ring=False)
-        assert saves.save(state, env_steps, mode_return) is None
+        assert saves.save(state, env_steps) is None
         assert saves.wait() is None
+        if mode_return is not None:
+            evaluated(saves, env_steps, mode_return)
     assert restoring.steps(tmp_path) == [2, 5, 6]
     assert restoring.mode_returns(tmp_path) == {2: 9.0, 5: 8.0}
-    assert saves.save(state, 7, 10.0) is None  # a better one takes its place
+    assert saves.save(state, 7) is None
+    evaluated(saves, 7, 10.0)  # a better one takes its place, with the next save
+    for env_steps in (8, 9):
+        assert saves.save(state, env_steps) is None
     assert saves.wait() is None
-    assert restoring.steps(tmp_path) == [6, 7]
+    assert restoring.steps(tmp_path) == [7, 8, 9]
     saves.close()

@@ -6,6 +6,7 @@ import pathlib
 import threading
 import time
 from typing import Any
+from unittest import mock
 
 import jax
 import numpy as np
@@ -156,6 +157,25 @@ def test_training_does_not_wait_for_it(tmp_path: pathlib.Path, monkeypatch: pyte
     done = runs.here(main.main, "--resume", run, "--num_steps", 6 * ITERATION)
     assert done.returncode == 0, done.stderr
     assert metrics_log.newest(metrics_log.lines(run))["train_seconds"] > trained_before
+
+
+class Killed(BaseException):
+    """As good as a kill -9."""
+
+
+def test_the_checkpoint_is_there_before_it(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed in its last evaluation has only that left to do."""
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluations.Evaluations, "evaluate", mock.Mock(side_effect=Killed))
+        with pytest.raises(Killed):
+            trained(run, 2, "--num_evals", 1)
+    runs.wait_for(lambda: restoring.steps(run)[-1] == 2 * ITERATION)
+    done = runs.here(main.main, "--resume", run)
+    assert done.returncode == 0, done.stderr
+    assert [line["env_steps"] for line in evaluated(run)] == [2 * ITERATION]
+    assert restoring.mode_returns(run).keys() == {2 * ITERATION}
+    assert json.loads((run / "summary.json").read_text())["finished"]
 
 
 @pytest.mark.parametrize("beside", [False, True])
