@@ -17,6 +17,8 @@ from envs.physics import newton
 from envs.physics.constraints import EDGES, Limits, impedance, moves, unmet
 from envs.physics.limbs import LimbSolver
 
+UPRIGHT = 1e-10  # a capsule stands where the square of its axis' share along the floor is less
+
 
 @struct.dataclass
 class Rows:
@@ -60,10 +62,11 @@ class FloorDynamics:
     def __call__(self, model: mjx.Model, data: mjx.Data) -> mjx.Data:
         """Returns `data` with all that follows from positions, velocities, controls and warm start.
 
-        That is `mjx.forward`'s result without the factor of the inertia matrix and the unconstrained acceleration.
+        That is `mjx.forward`'s result without the factor of the inertia matrix and the unconstrained acceleration, and
+        with the friction of capsules as MuJoCo has it.
         """
         data = mjx.crb(model, mjx.com_pos(model, mjx.kinematics(model, data)))
-        data = mjx.transmission(model, mjx.collision(model, data))
+        data = mjx.transmission(model, self._along_capsules(mjx.collision(model, data)))
         data = mjx.fwd_actuation(model, mjx.fwd_velocity(model, data))
         smooth = data.qfrc_passive - data.qfrc_bias + data.qfrc_actuator
         rows = self.rows(model, data)
@@ -72,6 +75,22 @@ class FloorDynamics:
         if self._implicit is not None:  # the step's mean of damping that falls with the velocity
             qacc = self._solve_linear(inertia + self._implicit, inertia @ qacc)
         return data.tree_replace({"qacc": qacc, "qfrc_smooth": smooth, "_impl.efc_force": force})
+
+    def _along_capsules(self, data: mjx.Data) -> mjx.Data:
+        """Lays friction pyramids along capsules, as MuJoCo does.
+
+        MJX lays them along the world's axes where a capsule is steeper than 60 degrees. A pyramid holds 1.4 times as
+        much along its edges as between them, and a gait that lives on that falls in MuJoCo.
+        """
+        contact = data._impl.contact
+        geom, normal = contact.geom[:, 1], contact.frame[:, 0]
+        axis = data.geom_xmat[geom][:, :, 2]
+        flat = axis - normal * (normal * axis).sum(1, keepdims=True)
+        square = jnp.square(flat).sum(1, keepdims=True)
+        lies = jnp.asarray(self._mj.geom_type == mujoco.mjtGeom.mjGEOM_CAPSULE)[geom, None] & (square > UPRIGHT)
+        along = jnp.where(lies, flat * jax.lax.rsqrt(jnp.where(lies, square, 1.0)), contact.frame[:, 1])
+        frame = jnp.stack([normal, along, jnp.cross(normal, along)], 1)
+        return data.tree_replace({"_impl.contact.frame": frame})
 
     def rows(self, model: mjx.Model, data: mjx.Data) -> Rows:
         """Returns the constraints of a state whose kinematics, inertia and contacts `data` has."""
