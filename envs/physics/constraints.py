@@ -9,6 +9,7 @@ import numpy as np
 
 LEAST, MOST = 1e-4, 0.9999  # impedance: MuJoCo's mjMINIMP and mjMAXIMP
 EDGES = 4  # of the pyramid that stands for a friction cone
+UPRIGHT = 1e-10  # a capsule stands where the square of its axis' share along the floor is less
 
 
 def unmet(m: mujoco.MjModel, floor: np.ndarray) -> list[str]:

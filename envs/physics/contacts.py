@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
-from envs.physics.constraints import EDGES, impedance, moves
-from envs.physics.ground import Ground, ground
+from envs.physics.constraints import EDGES, UPRIGHT, impedance, moves
+from envs.physics.ground import CAPSULE, Ground, ground
 from envs.physics.limbs import Blocks, LimbSolver
 from envs.physics.tree import Places
 
@@ -103,6 +103,7 @@ class FloorContacts:
             raise NotImplementedError(f"there are {len(floors)} floors, not 1")
         self._linear, self._ground, self._timestep = linear, ground(m, touching), float(m.opt.timestep)
         self._parts = _parts(m, self._ground, linear)
+        self._lies = np.append(m.geom_type[self._ground.geoms] == CAPSULE, False)
         friction, solref, solimp = _mixed(m, self._ground.geoms, int(floors[0]))
         square = np.square(friction)
         inverse = m.body_invweight0[m.geom_bodyid[self._ground.geoms], 0] * (1 + square) * 2 * square / m.opt.impratio
@@ -116,16 +117,18 @@ class FloorContacts:
         """Returns the rows of a robot that is at `places`, at velocities [nv]."""
         height, place = self._ground.points(places.geom_xpos, places.geom_xmat)
         arm = jnp.pad(place - places.com, ((0, 1), (0, 0)))
+        along = self._along(places.geom_xmat)
         height = jnp.pad(height, (0, 1), constant_values=1.0)
         trunk, of_limbs = self._linear.split(qvel)
         moved, weights, targets = [], [jnp.zeros(0)], [jnp.zeros(0)]
         for part in self._parts:
             at, friction = part.points, self._friction[part.points]
-            outer = _edges(places.cdof, arm[at], self._linear.limbs.trunk[None], part.outer, friction)
+            outer = _edges(places.cdof, arm[at], along[at], self._linear.limbs.trunk[None], part.outer, friction)
             speed = outer @ trunk
             inner = jnp.zeros((*outer.shape[:2], 0))
             if part.group is not None:
-                inner = _edges(places.cdof, arm[at], self._linear.groups[part.group], part.inner, friction)
+                limbs = self._linear.groups[part.group]
+                inner = _edges(places.cdof, arm[at], along[at], limbs, part.inner, friction)
                 speed += jnp.einsum("nes,ns->ne", inner, of_limbs[part.group])
             flat = at.reshape(-1)
             weight, target = impedance(
@@ -141,16 +144,31 @@ class FloorContacts:
             targets.append(target.reshape(-1))
         return Edges(self._parts, self._linear, moved, jnp.concatenate(weights), jnp.concatenate(targets))
 
+    def _along(self, geom_xmat: jax.Array) -> jax.Array:
+        """Returns the directions along the floor [P + 1, 2] that friction pyramids have edges in: along capsules."""
+        y = jnp.array([0.0, 1.0])
+        if not self._lies.any():
+            return jnp.broadcast_to(y, (len(self._lies), 2))
+        axis = geom_xmat.reshape(-1, 3, 3)[np.append(self._ground.geoms, 0), :2, 2]
+        square = jnp.square(axis).sum(1, keepdims=True)
+        lies = self._lies[:, None] & (square > UPRIGHT)
+        return jnp.where(lies, axis * jax.lax.rsqrt(jnp.where(lies, square, 1.0)), y)
 
-def _edges(cdof: jax.Array, arm: jax.Array, dofs: np.ndarray, moved: np.ndarray, friction: np.ndarray) -> jax.Array:
+
+def _edges(
+    cdof: jax.Array, arm: jax.Array, along: jax.Array, dofs: np.ndarray, moved: np.ndarray, friction: np.ndarray
+) -> jax.Array:
     """Returns how fast each edge of points moves, [n, 4 c, s], by the velocity of coordinates `dofs` [n, s].
 
-    `arm` [n, c, 3] is from the centre of mass to the points, `moved` [n, c, s] whether a coordinate moves them.
+    `arm` [n, c, 3] is from the centre of mass to the points, `along` [n, c, 2] the direction of one pair of edges along
+    the floor, `moved` [n, c, s] whether a coordinate moves them.
     """
     turning, sliding = cdof[dofs][:, None, :, :3], cdof[dofs][:, None, :, 3:]
     point = (sliding + jnp.cross(turning, arm[:, :, None])) * moved[..., None]  # [n, c, s, 3]
-    up, across = point[..., 2], friction[:, :, None, None] * point[..., :2]
-    edges = jnp.stack([up + across[..., 1], up - across[..., 1], up + across[..., 0], up - across[..., 0]], 2)
+    x, y, up = jnp.moveaxis(point, -1, 0)
+    cos, sin = jnp.moveaxis(along[:, :, None], -1, 0)
+    first, second = friction[:, :, None] * (cos * x + sin * y), friction[:, :, None] * (sin * x - cos * y)
+    edges = jnp.stack([up + first, up - first, up + second, up - second], 2)
     return edges.reshape(edges.shape[0], -1, edges.shape[-1])
 
 

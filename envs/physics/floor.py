@@ -14,10 +14,8 @@ from flax import struct
 from mujoco import mjx
 
 from envs.physics import newton
-from envs.physics.constraints import EDGES, Limits, impedance, moves, unmet
+from envs.physics.constraints import EDGES, UPRIGHT, Limits, impedance, moves, unmet
 from envs.physics.limbs import LimbSolver
-
-UPRIGHT = 1e-10  # a capsule stands where the square of its axis' share along the floor is less
 
 
 @struct.dataclass
