@@ -52,6 +52,24 @@ def impedance(
     return jnp.where(distance < 0, stiff / ((1 - stiff) * inverse_weight), 0.0), target
 
 
+def laid(axis: jax.Array, normal: jax.Array, capsule: jax.Array | np.ndarray, otherwise: jax.Array) -> jax.Array:
+    """Returns unit vectors [n, 3] in the floor, along which friction pyramids have two of their edges: along capsules.
+
+    A pyramid holds 1.4 times as much along its edges as between them. MuJoCo has them along a capsule however steep it
+    is; MJX has them along the world's axes from 60 degrees on, and a gait that lives on that falls in MuJoCo.
+
+    Args:
+      axis: of the geoms, [n, 3].
+      normal: of the floor, [n, 3] or [3].
+      capsule: bool [n], which geoms are capsules.
+      otherwise: what is returned for other geoms, and for a capsule that stands, [n, 3] or [3].
+    """
+    flat = axis - normal * (normal * axis).sum(-1, keepdims=True)
+    square = jnp.square(flat).sum(-1, keepdims=True)
+    lies = capsule[:, None] & (square > UPRIGHT)
+    return jnp.where(lies, flat * jax.lax.rsqrt(jnp.where(lies, square, 1.0)), otherwise)
+
+
 class Jointed(Protocol):
     """What is read of a model, MuJoCo's or MJX's; MJX takes seconds to import, and not every task needs it."""
 

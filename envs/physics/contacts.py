@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
-from envs.physics.constraints import EDGES, UPRIGHT, impedance, moves
+from envs.physics.constraints import EDGES, impedance, laid, moves
 from envs.physics.ground import CAPSULE, Ground, ground
 from envs.physics.limbs import Blocks, LimbSolver
 from envs.physics.tree import Places
@@ -103,7 +103,7 @@ class FloorContacts:
             raise NotImplementedError(f"there are {len(floors)} floors, not 1")
         self._linear, self._ground, self._timestep = linear, ground(m, touching), float(m.opt.timestep)
         self._parts = _parts(m, self._ground, linear)
-        self._lies = np.append(m.geom_type[self._ground.geoms] == CAPSULE, False)
+        self._capsule = np.append(m.geom_type[self._ground.geoms] == CAPSULE, False)
         friction, solref, solimp = _mixed(m, self._ground.geoms, int(floors[0]))
         square = np.square(friction)
         inverse = m.body_invweight0[m.geom_bodyid[self._ground.geoms], 0] * (1 + square) * 2 * square / m.opt.impratio
@@ -145,14 +145,9 @@ class FloorContacts:
         return Edges(self._parts, self._linear, moved, jnp.concatenate(weights), jnp.concatenate(targets))
 
     def _along(self, geom_xmat: jax.Array) -> jax.Array:
-        """Returns the directions along the floor [P + 1, 2] that friction pyramids have edges in: along capsules."""
-        y = jnp.array([0.0, 1.0])
-        if not self._lies.any():
-            return jnp.broadcast_to(y, (len(self._lies), 2))
-        axis = geom_xmat.reshape(-1, 3, 3)[np.append(self._ground.geoms, 0), :2, 2]
-        square = jnp.square(axis).sum(1, keepdims=True)
-        lies = self._lies[:, None] & (square > UPRIGHT)
-        return jnp.where(lies, axis * jax.lax.rsqrt(jnp.where(lies, square, 1.0)), y)
+        """Returns the directions along the floor [P + 1, 2] that friction pyramids have edges in."""
+        axis = geom_xmat.reshape(-1, 3, 3)[np.append(self._ground.geoms, 0), :, 2]
+        return laid(axis, jnp.array([0.0, 0.0, 1.0]), self._capsule, jnp.array([0.0, 1.0, 0.0]))[:, :2]
 
 
 def _edges(

@@ -14,7 +14,8 @@ from flax import struct
 from mujoco import mjx
 
 from envs.physics import newton
-from envs.physics.constraints import EDGES, UPRIGHT, Limits, impedance, moves, unmet
+from envs.physics.constraints import EDGES, Limits, impedance, laid, moves, unmet
+from envs.physics.ground import CAPSULE
 from envs.physics.limbs import LimbSolver
 
 
@@ -75,18 +76,11 @@ class FloorDynamics:
         return data.tree_replace({"qacc": qacc, "qfrc_smooth": smooth, "_impl.efc_force": force})
 
     def _along_capsules(self, data: mjx.Data) -> mjx.Data:
-        """Lays friction pyramids along capsules, as MuJoCo does.
-
-        MJX lays them along the world's axes where a capsule is steeper than 60 degrees. A pyramid holds 1.4 times as
-        much along its edges as between them, and a gait that lives on that falls in MuJoCo.
-        """
+        """Lays friction pyramids along capsules, as MuJoCo does."""
         contact = data._impl.contact
         geom, normal = contact.geom[:, 1], contact.frame[:, 0]
-        axis = data.geom_xmat[geom][:, :, 2]
-        flat = axis - normal * (normal * axis).sum(1, keepdims=True)
-        square = jnp.square(flat).sum(1, keepdims=True)
-        lies = jnp.asarray(self._mj.geom_type == mujoco.mjtGeom.mjGEOM_CAPSULE)[geom, None] & (square > UPRIGHT)
-        along = jnp.where(lies, flat * jax.lax.rsqrt(jnp.where(lies, square, 1.0)), contact.frame[:, 1])
+        capsule = jnp.asarray(self._mj.geom_type == CAPSULE)[geom]
+        along = laid(data.geom_xmat[geom][:, :, 2], normal, capsule, contact.frame[:, 1])
         frame = jnp.stack([normal, along, jnp.cross(normal, along)], 1)
         return data.tree_replace({"_impl.contact.frame": frame})
 

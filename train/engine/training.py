@@ -79,14 +79,13 @@ class Training:
         saved_at = self.steps
         if not restoring.steps(self.run):  # so that a run can go on wherever it is stopped
             self._save(state)
-        if self._share() >= 1 and self.steps not in self.saves.returns:  # killed in its last evaluation
-            self.evaluations.compile(state)
-            self.evaluations.evaluate(state, self.steps)
         next_eval = math.floor(self._share() * config.num_evals + TINY) + 1
         pending: tuple[int, dict[str, jax.Array]] | None = None
         self.evaluations.compile(state)
         self.stop.careful = True  # from here on there is something to lose
         self.clock.start()
+        if self._share() >= 1 and self.steps not in self.saves.returns:  # killed in its last evaluation
+            self.evaluations.evaluate(state, self.steps)
         while self._share() < 1 and not self.stop.asked and not self.trouble:
             state, metrics = self.epoch(state)
             self.steps += config.epoch_steps
