@@ -1,1 +1,1 @@
-"""Advantage-Weighted Regression: pure functions over arrays. Knows no environment, no file and no flag."""
+"""Advantage-Weighted Regression with thousands of simulated robots at once: algorithm, tasks and programs."""

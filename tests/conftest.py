@@ -9,11 +9,11 @@ import pytest
 
 import tests.typechecker
 
-# Before anything imports it: every array that enters or leaves a function of `awr_mjx` is checked against its shape.
-jaxtyping.install_import_hook("awr_mjx", f"{tests.typechecker.__name__}.checked")
+# Before anything imports it: every array that enters or leaves the algorithm's functions is checked against its shape.
+jaxtyping.install_import_hook("awr_mjx.algorithm", f"{tests.typechecker.__name__}.checked")
 
-from envs import registry  # noqa: E402  (what it imports may import `awr_mjx`)
-from train.engine.jax_setup import start_jax  # noqa: E402  (it imports `awr_mjx`)
+from awr_mjx.envs import registry  # noqa: E402  (what it imports may import `awr_mjx`)
+from awr_mjx.train.engine.jax_setup import start_jax  # noqa: E402  (it imports `awr_mjx`)
 
 start_jax()
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup, all that tests start would ignore it

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from awr_mjx import reduce
+from awr_mjx.algorithm import reduce
 
 AXIS = "env"
 

@@ -16,7 +16,7 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).parent.parent
 TABLE = pathlib.Path(__file__).with_suffix(".toml")
-COPIED = ("awr_mjx", "envs", "train", "tests", "docs/examples", "docs/studies")
+COPIED = ("awr_mjx", "train", "tests", "docs/examples", "docs/studies")
 
 
 @dataclasses.dataclass(frozen=True)

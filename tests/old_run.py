@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 
+from awr_mjx.train.engine import checkpoint_format, restoring
 from tests.runs import SMALL, copied
-from train.engine import checkpoint_format, restoring
 
 OLD = "b7c6ed1"
 ROOT = pathlib.Path(__file__).parents[1]

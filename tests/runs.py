@@ -16,14 +16,14 @@ import jax
 import numpy as np
 import pytest
 
-from envs import registry
+from awr_mjx.envs import registry
+from awr_mjx.train.console.errors import run_program
+from awr_mjx.train.engine import config as settings
+from awr_mjx.train.engine import restoring
+from awr_mjx.train.engine.loop import Loop
+from awr_mjx.train.main import main
 from tests.tasks import leaves_of
 from tests.trained import wait_for
-from train.console.errors import run_program
-from train.engine import config as settings
-from train.engine import restoring
-from train.engine.loop import Loop
-from train.main import main
 
 SMALL = "--env cartpole --num_envs 16 --rollout_steps 8 --buffer_blocks 2 --batch_size 64 --policy_updates 2".split()
 SMALL += "--value_updates 2 --epoch_iterations 1 --eval_envs 4 --num_evals 1".split()

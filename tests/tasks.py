@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.base import State
+from awr_mjx.envs.base import State
 
 ZERO = jnp.float32(0.0)
 

@@ -8,12 +8,12 @@ import shutil
 
 import pytest
 
+from awr_mjx.train import main
+from awr_mjx.train.console.commands import module
+from awr_mjx.train.datasets import minari_format
 from tests.runs import here
 from tests.test_readme import ROOT
 from tests.trained import make_run
-from train import main
-from train.console.commands import COMMANDS
-from train.datasets import minari_format
 
 PAGE = (ROOT / "docs" / "data.md").read_text()
 # In place of a hopper and large sets: what is quick and has its sizes.
@@ -63,7 +63,7 @@ def run(line: str, folder: pathlib.Path) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv(minari_format.ROOT, str(folder / "minari"))
-        done = here(importlib.import_module(COMMANDS[name][0]).main, *args)
+        done = here(importlib.import_module(module(name)).main, *args)
     assert done.returncode == 0, f"{line}: {done.stderr}"
     return done.stdout
 

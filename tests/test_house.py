@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
-PACKAGES = ("awr_mjx", "envs", "train")
-FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+CODE = ROOT / "awr_mjx"
+PACKAGES = ("algorithm", "envs", "train")
+FILES = sorted(CODE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 LONGEST = 300
-CLIPS = "envs/imitation/readers.py"
+CLIPS = "awr_mjx/envs/imitation/readers.py"
 ARRAY = re.compile(r"\b(Array|Float|Int|Bool|Num|Shaped)\b")
 SHAPE = re.compile(r"\[[^\]]*\]")
 
@@ -37,7 +38,7 @@ def name_of(path: pathlib.Path) -> str:
 
 
 def every_file(*packages: str) -> pytest.MarkDecorator:
-    chosen = [path for path in FILES if path.relative_to(ROOT).parts[0] in packages]
+    chosen = [path for path in FILES if path.relative_to(CODE).parts[0] in packages]
     return pytest.mark.parametrize("path", chosen, ids=name_of)
 
 
@@ -46,15 +47,9 @@ def parse(path: pathlib.Path) -> ast.Module:
 
 
 def imported(tree: ast.AST) -> set[str]:
-    """Top-level packages that a module imports anywhere, inside of functions too."""
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "relative import"
-            found.add((node.module or "").split(".")[0])
-    return found
+    """Packages that a module imports anywhere, inside of functions too; of ours `awr_mjx.PACKAGE`."""
+    assert not any(isinstance(node, ast.ImportFrom) and node.level for node in ast.walk(tree)), "relative import"
+    return {".".join(name.split(".")[: 2 if name.startswith("awr_mjx.") else 1]) for name in modules(tree)}
 
 
 def modules(tree: ast.AST) -> set[str]:
@@ -69,7 +64,7 @@ def modules(tree: ast.AST) -> set[str]:
 
 
 def room(parts: tuple[str, ...]) -> str | None:
-    """The room of `package.parts[1]...`; None for a package itself."""
+    """The room of `awr_mjx.PACKAGE.ROOM...`, without `awr_mjx`; None for a package itself."""
     if len(parts) < 2:
         return None
     rooms = set().union(*FLOORS[parts[0]])
@@ -98,21 +93,29 @@ def takes_or_gives_arrays(function: Function) -> bool:
 
 def test_the_walk_finds_the_packages() -> None:
     found = {name_of(path) for path in FILES}
-    assert {"awr_mjx/returns.py", "envs/vector.py", "train/engine/loop.py"} <= found
-    functions = dict(public_functions(parse(ROOT / "awr_mjx" / "learner.py").body))
+    assert {"awr_mjx/algorithm/returns.py", "awr_mjx/envs/vector.py", "awr_mjx/train/engine/loop.py"} <= found
+    functions = dict(public_functions(parse(CODE / "algorithm" / "learner.py").body))
     assert {"next_step", "Learner.init", "Learner.update"} <= set(functions)
     assert takes_or_gives_arrays(functions["Learner.update"])
     assert not takes_or_gives_arrays(functions["Learner.init"])
 
 
-@every_file("awr_mjx")
+@every_file("algorithm")
 def test_the_algorithm_knows_no_environment_and_no_program(path: pathlib.Path) -> None:
-    assert not imported(parse(path)) & {"envs", "train", "tests", "mujoco", "gymnasium", "tyro", "orbax"}
+    assert not imported(parse(path)) & {
+        "awr_mjx.envs",
+        "awr_mjx.train",
+        "tests",
+        "mujoco",
+        "gymnasium",
+        "tyro",
+        "orbax",
+    }
 
 
 @every_file("envs")
 def test_tasks_know_no_algorithm(path: pathlib.Path) -> None:
-    assert not imported(parse(path)) & {"awr_mjx", "train", "tests", "optax", "tyro", "orbax"}
+    assert not imported(parse(path)) & {"awr_mjx.algorithm", "awr_mjx.train", "tests", "optax", "tyro", "orbax"}
 
 
 @every_file("train")
@@ -122,16 +125,23 @@ def test_programs_do_not_import_tests(path: pathlib.Path) -> None:
 
 @every_file("envs", "train")
 def test_rooms_know_only_those_below(path: pathlib.Path) -> None:
-    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = path.relative_to(CODE).with_suffix("").parts
     if parts[1] == "__init__":
         return
     here = room(parts)
     assert here, f"{path} is in no room: name it in FLOORS"
     floor = {name: i for i, names in enumerate(FLOORS[parts[0]]) for name in names}
     for name in modules(parse(path)):
-        there = room(tuple(name.split("."))) if name.split(".")[0] == parts[0] else None
+        _, *place = name.split(".")
+        there = room(tuple(place)) if name.startswith(f"awr_mjx.{parts[0]}.") else None
         if (there and there != here) or there == "programs":
             assert floor[there] < floor[here], f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES + TESTS, ids=name_of)
+def test_the_short_name_of_the_programs_is_for_typing_alone(path: pathlib.Path) -> None:
+    """`train.engine.loop` would be another module than `awr_mjx.train.engine.loop`, with another registry of tasks."""
+    assert not imported(parse(path)) & {"train", "envs"}
 
 
 @every_file(*PACKAGES)
@@ -146,7 +156,7 @@ def test_everything_public_has_a_docstring(path: pathlib.Path) -> None:
     assert ast.get_docstring(tree)
 
 
-@every_file("awr_mjx", "envs")
+@every_file("algorithm", "envs")
 def test_shapes_are_written_down(path: pathlib.Path) -> None:
     """A public function of arrays says in its docstring what shapes they have, such as [T, N, O] or []."""
     bare = [
@@ -159,7 +169,7 @@ def test_shapes_are_written_down(path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_what_to_install_is_said_in_one_place(path: pathlib.Path) -> None:
-    """The project is on no package index: `envs.packages.install` says how its optional parts are added."""
+    """The project is on no package index: `awr_mjx.envs.packages.install` says how its optional parts are added."""
     assert "awr_mjx[" not in path.read_text()
 
 

@@ -11,14 +11,14 @@ import tomllib
 
 import pytest
 
-from envs import own_tasks, registry
-from envs.checks import check_task
-from train.console.commands import COMMANDS
+from awr_mjx.envs import own_tasks, registry
+from awr_mjx.envs.checks import check_task
+from awr_mjx.train.console.commands import COMMANDS, module
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(r"(?:awr-mjx|python -m train\.)\s?(\w+)([^`\n|#]*)")
-MODULES = {module.partition(".")[2]: name for name, (module, _) in COMMANDS.items()}
+MODULES = {typed.partition(".")[2]: name for name, (typed, _) in COMMANDS.items()}
 
 
 def commands(page: pathlib.Path) -> list[list[str]]:
@@ -40,7 +40,7 @@ def help_of(args: tuple[str, ...]) -> str:
         patch.setattr(sys, "argv", ["awr-mjx", *args[1:], "--help"])
         patch.setenv("COLUMNS", "200")
         with contextlib.suppress(SystemExit):
-            importlib.import_module(COMMANDS[args[0]][0]).main()
+            importlib.import_module(module(args[0])).main()
     return out.getvalue()
 
 

@@ -15,17 +15,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from awr_mjx.config import AwrConfig
-from awr_mjx.learner import Learner, LearnerState
-from awr_mjx.normalizer import Normalizer
-from envs import registry
-from train.console import files
-from train.console.errors import UserError, run_program
-from train.engine import config as settings
-from train.engine.checkpointing import Checkpoints
-from train.engine.config import TrainConfig
-from train.engine.loop import Loop
-from train.engine.player import Player
+from awr_mjx.algorithm.config import AwrConfig
+from awr_mjx.algorithm.learner import Learner, LearnerState
+from awr_mjx.algorithm.normalizer import Normalizer
+from awr_mjx.envs import registry
+from awr_mjx.train.console import files
+from awr_mjx.train.console.errors import UserError, run_program
+from awr_mjx.train.engine import config as settings
+from awr_mjx.train.engine.checkpointing import Checkpoints
+from awr_mjx.train.engine.config import TrainConfig
+from awr_mjx.train.engine.loop import Loop
+from awr_mjx.train.engine.player import Player
 
 SETTINGS: dict[str, Any] = {"policy_hidden": (32, 16), "value_hidden": (8,), "rollout_steps": 2, "batch_size": 8}
 

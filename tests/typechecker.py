@@ -1,4 +1,4 @@
-"""The type checker that tests apply to `awr_mjx`."""
+"""The type checker that tests apply to `awr_mjx.algorithm`."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,1 +1,3 @@
-"""The programs: the only place with files, flags, clocks and screens."""
+"""`python -m train.NAME` for short: the programs of `awr_mjx.train`. Nothing is imported from here."""
+
+from awr_mjx.train import __path__ as __path__

@@ -8,8 +8,8 @@ awr-mjx evaluate --tasks my_task.py --run RUN
 import jax
 import jax.numpy as jnp
 
-from envs import registry
-from envs.base import State
+from awr_mjx.envs import registry
+from awr_mjx.envs.base import State
 
 LIMIT = 3.0  # m; beyond it an episode fails
 

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from awr_mjx import losses, returns
-from awr_mjx.config import AwrConfig
-from train.datasets import packing, reading
-from train.datasets.data_set import DataSet
+from awr_mjx.algorithm import losses, returns
+from awr_mjx.algorithm.config import AwrConfig
+from awr_mjx.train.datasets import packing, reading
+from awr_mjx.train.datasets.data_set import DataSet
 
 CONFIG = AwrConfig(gamma=0.99, lam=0.95, beta=1.0, weight_max=20.0)
 Params = dict[str, jax.Array]

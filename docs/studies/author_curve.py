@@ -15,10 +15,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from train.benchmarks import campaign, plots
-from train.console import cli
-from train.console.errors import UserError, run_program
-from train.engine import config as settings
+from awr_mjx.train.benchmarks import campaign, plots
+from awr_mjx.train.console import cli
+from awr_mjx.train.console.errors import UserError, run_program
+from awr_mjx.train.engine import config as settings
 
 NAMES = {"halfcheetah": "half_cheetah"}  # of tasks that the authors spell differently
 

@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from envs import registry
-from train.console import cli
-from train.console.errors import UserError, run_program
-from train.engine import jax_setup
+from awr_mjx.envs import registry
+from awr_mjx.train.console import cli
+from awr_mjx.train.console.errors import UserError, run_program
+from awr_mjx.train.engine import jax_setup
 
 LAYERS = tuple(f"{part}_{layer}" for part in ("kernel", "bias") for layer in (0, 1, "out"))
 NUMBERS = (*LAYERS, "obs_mean", "obs_std", "action_mean", "action_std")

@@ -15,12 +15,12 @@ import time
 import jax
 import numpy as np
 
-from awr_mjx import static
-from awr_mjx.config import AwrConfig
-from awr_mjx.learner import Learner
-from train.datasets import minari_format, packing, reading, writing
-from train.datasets.data_set import DataSet
-from train.engine.jax_setup import start_jax
+from awr_mjx.algorithm import static
+from awr_mjx.algorithm.config import AwrConfig
+from awr_mjx.algorithm.learner import Learner
+from awr_mjx.train.datasets import minari_format, packing, reading, writing
+from awr_mjx.train.datasets.data_set import DataSet
+from awr_mjx.train.engine.jax_setup import start_jax
 
 EPISODES, STEPS, OBS, ACTIONS = 1000, 1000, 11, 3
 UPDATES = 4000

@@ -20,11 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 from gymnasium.envs.box2d import lunar_lander as theirs
 
-from envs.box2d.hinges import HingeState
-from envs.box2d.shapes import Body
-from envs.box2d.world import World, initial, step
-from envs.gym.lunar_lander import LIMITS, POSITION_ITERATIONS, SCALE, VELOCITY_ITERATIONS, LunarLander
-from train.engine.jax_setup import start_jax
+from awr_mjx.envs.box2d.hinges import HingeState
+from awr_mjx.envs.box2d.shapes import Body
+from awr_mjx.envs.box2d.world import World, initial, step
+from awr_mjx.envs.gym.lunar_lander import LIMITS, POSITION_ITERATIONS, SCALE, VELOCITY_ITERATIONS, LunarLander
+from awr_mjx.train.engine.jax_setup import start_jax
 
 HORIZON = 10  # steps after the start of `touch`
 BEFORE = 2  # steps before the first touch at which it starts

@@ -22,14 +22,14 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
-from envs.gym import locomotion
-from envs.gym.gym_mujoco import GymTask
-from envs.physics.integrators import Physics
-from envs.physics.mjx_task import MjxTask
-from train.console import cli
-from train.console.errors import UserError, run_program
-from train.engine import jax_setup
-from train.policies import npz_player
+from awr_mjx.envs.gym import locomotion
+from awr_mjx.envs.gym.gym_mujoco import GymTask
+from awr_mjx.envs.physics.integrators import Physics
+from awr_mjx.envs.physics.mjx_task import MjxTask
+from awr_mjx.train.console import cli
+from awr_mjx.train.console.errors import UserError, run_program
+from awr_mjx.train.engine import jax_setup
+from awr_mjx.train.policies import npz_player
 
 TASKS: dict[str, type[GymTask]] = {
     "ant": locomotion.Ant,

@@ -17,13 +17,13 @@ import mujoco
 import numpy as np
 import tyro
 
+from awr_mjx.envs.physics import models
+from awr_mjx.envs.physics.models import Fast
+from awr_mjx.train.console import cli
+from awr_mjx.train.console.errors import UserError, run_program
+from awr_mjx.train.policies import npz_player
 from docs.studies import author_policies
 from docs.studies.one_step import TASKS
-from envs.physics import models
-from envs.physics.models import Fast
-from train.console import cli
-from train.console.errors import UserError, run_program
-from train.policies import npz_player
 
 CONVERGED = (100, 50)  # iterations of the solver and of its line search: as many as are needed
 
@@ -49,7 +49,7 @@ class Variant:
     runge_kutta: bool = False
 
     def install(self, bare: Any, asset: str) -> None:
-        """Puts the model of `envs/gym/assets/<asset>`, so changed, into Gymnasium's environment `bare`."""
+        """Puts the model of `awr_mjx/envs/gym/assets/<asset>`, so changed, into Gymnasium's environment `bare`."""
         if not self.settings:
             return
         control_step = bare.dt
@@ -64,7 +64,7 @@ class Variant:
 
 
 def midpoint(model: mujoco.MjModel, data: mujoco.MjData, control: np.ndarray, steps: int) -> None:
-    """So many physics steps with `control` [nu], in CPU MuJoCo: `envs.physics.integrators.midpoint`."""
+    """So many physics steps with `control` [nu], in CPU MuJoCo: `awr_mjx.envs.physics.integrators.midpoint`."""
     h = model.opt.timestep
     for _ in range(steps):
         qpos, qvel = data.qpos.copy(), data.qvel.copy()

@@ -17,13 +17,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from envs import registry
-from train.datasets import reading, writing
-from train.engine.evaluation import Evaluator
-from train.engine.jax_setup import start_jax
-from train.engine.loop import Loop
-from train.engine.presets import preset
-from train.engine.streams import stream
+from awr_mjx.envs import registry
+from awr_mjx.train.datasets import reading, writing
+from awr_mjx.train.engine.evaluation import Evaluator
+from awr_mjx.train.engine.jax_setup import start_jax
+from awr_mjx.train.engine.loop import Loop
+from awr_mjx.train.engine.presets import preset
+from awr_mjx.train.engine.streams import stream
 
 SCALES, SEEDS, REACHED = (1e-4, 1e-2, 1.0, 1e2, 1e4), 3, 475.0
 EPISODES, MOST = 64, 600_000  # episodes of an evaluation, env steps of a training

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.advance import advance, infinities, sound, strong, terms
-from envs.base import State
-from envs.checks import check_task
-from envs.vector import VectorEnv
+from awr_mjx.envs.advance import advance, infinities, sound, strong, terms
+from awr_mjx.envs.base import State
+from awr_mjx.envs.checks import check_task
+from awr_mjx.envs.vector import VectorEnv
 from tests.tasks import ZERO, Hopeless, Walk
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from flax import struct
 
-from envs.base import BrokenTask, Env, State
-from envs.checks import check_task
+from awr_mjx.envs.base import BrokenTask, Env, State
+from awr_mjx.envs.checks import check_task
 from tests.tasks import ZERO, Broken, Chain, Walk
 
 
@@ -198,7 +198,7 @@ WHOLE = "an int from 1 to 2,147,483,647"
         (Changed(dt=float("nan")), "dt is nan, not a float above 0"),
         (Changed(max_envs="many"), "max_envs is 'many', not an int above 0"),
         (Changed(max_envs=0), "max_envs is 0, not an int above 0"),
-        (Changed(gymnasium="Hopper-v5"), "gymnasium is 'Hopper-v5', not an envs.base.Twin"),
+        (Changed(gymnasium="Hopper-v5"), "gymnasium is 'Hopper-v5', not an awr_mjx.envs.base.Twin"),
         (Changed(tables={"poses": "walk.npz"}), r"tables\['poses'\] is 'walk.npz', not an array: use another name"),
         (Settled(), r"setting tables raises AttributeError: .*tables.*\(.*tables.py:\d+\)"),
         (Changed(observation_names=["x"]), "observation_names has 1 names, and there are 3 to name"),

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from envs import base, registry
+from awr_mjx.envs import base, registry
 from tests.tasks import Chain
 
 TASKS = ("ant", "cartpole", "inverted_pendulum")

@@ -7,17 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from awr_mjx.config import AwrConfig
-from awr_mjx.learner import Learner
-from envs import registry, tables
-from envs.base import State
-from envs.imitation import march
-from envs.imitation.clips import Clip
-from envs.imitation.task import Imitation
+from awr_mjx.algorithm.config import AwrConfig
+from awr_mjx.algorithm.learner import Learner
+from awr_mjx.envs import registry, tables
+from awr_mjx.envs.base import State
+from awr_mjx.envs.imitation import march
+from awr_mjx.envs.imitation.clips import Clip
+from awr_mjx.envs.imitation.task import Imitation
+from awr_mjx.train.engine.evaluation import Evaluator
+from awr_mjx.train.engine.loop import Loop
+from awr_mjx.train.engine.recording import Recorder
 from tests.tasks import Walk
-from train.engine.evaluation import Evaluator
-from train.engine.loop import Loop
-from train.engine.recording import Recorder
 
 CONFIG = AwrConfig(
     rollout_steps=4,

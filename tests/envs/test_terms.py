@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from envs import registry
-from envs.advance import terms
+from awr_mjx.envs import registry
+from awr_mjx.envs.advance import terms
 
 
 def test_terms_add_up_to_the_reward() -> None:

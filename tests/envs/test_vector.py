@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.advance import LIMIT
-from envs.base import State
-from envs.vector import VectorEnv, VectorState
+from awr_mjx.envs.advance import LIMIT
+from awr_mjx.envs.base import State
+from awr_mjx.envs.vector import VectorEnv, VectorState
 from tests.tasks import Broken, Walk, leaves_of
 
 N = 24

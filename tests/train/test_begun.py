@@ -10,24 +10,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from awr_mjx import replay, returns
-from awr_mjx.learner import Learner
-from envs import registry
+from awr_mjx.algorithm import replay, returns
+from awr_mjx.algorithm.learner import Learner
+from awr_mjx.envs import registry
+from awr_mjx.train import record
+from awr_mjx.train.datasets import reading, writing
+from awr_mjx.train.datasets.packing import packed
+from awr_mjx.train.engine import config as settings
+from awr_mjx.train.engine import restoring
+from awr_mjx.train.engine.begun import with_networks
+from awr_mjx.train.engine.loop import Loop, TrainState
+from awr_mjx.train.engine.player import load_policy
+from awr_mjx.train.engine.presets import preset, static_preset
+from awr_mjx.train.main import main
 from tests.runs import Done, copied, here, refused
 from tests.tasks import leaves_of
 from tests.train.datasets.made import episodes
 from tests.train.test_static import SMALL as STATIC
 from tests.train.test_static import choices
-from train import record
-from train.datasets import reading, writing
-from train.datasets.packing import packed
-from train.engine import config as settings
-from train.engine import restoring
-from train.engine.begun import with_networks
-from train.engine.loop import Loop, TrainState
-from train.engine.player import load_policy
-from train.engine.presets import preset, static_preset
-from train.main import main
 
 SMALL = "--num_envs 16 --rollout_steps 8 --buffer_blocks 2 --batch_size 64 --policy_updates 2".split()
 SMALL += "--value_updates 2 --epoch_iterations 1 --eval_envs 4 --num_evals 1".split()

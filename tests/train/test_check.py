@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from envs import registry
-from envs.base import State
+from awr_mjx.envs import registry
+from awr_mjx.envs.base import State
+from awr_mjx.train import check
 from tests.tasks import Broken, Walk
 from tests.trained import pendulum_run, python, refusal  # noqa: F401
-from train import check
 
 
 class Frozen(Walk):

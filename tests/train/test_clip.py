@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from envs.imitation import clips, inspection, march, mjcf
-from envs.imitation.clips import Clip
+from awr_mjx.envs.imitation import clips, inspection, march, mjcf
+from awr_mjx.envs.imitation.clips import Clip
+from awr_mjx.train import clip, commands
+from awr_mjx.train.console.commands import COMMANDS
 from tests.envs.imitation.made import G1, column, needs_g1, needs_motions, robot_file, still
 from tests.reference import REFERENCE
 from tests.runs import Done, here, refused
 from tests.trained import python
-from train import clip, commands
-from train.console.commands import COMMANDS
 
 
 def said(*args: object) -> list[str]:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.imitation import mjcf
-from envs.imitation.clips import Clip
+from awr_mjx.envs.imitation import mjcf
+from awr_mjx.envs.imitation.clips import Clip
+from awr_mjx.train import clip
 from tests.envs.imitation.made import robot_file, still
 from tests.runs import here, refused
-from train import clip
 
 ROW = "0,0,1,1,0,0,0\n"  # a root's place and its quaternion
 

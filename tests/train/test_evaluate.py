@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from envs import registry
+from awr_mjx.envs import registry
+from awr_mjx.train import evaluate
+from awr_mjx.train.console import files
+from awr_mjx.train.console.errors import UserError
 from tests import runs
 from tests.tasks import Broken
 from tests.trained import ended, refusal
-from train import evaluate
-from train.console import files
-from train.console.errors import UserError
 
 
 class Breaking(Broken):

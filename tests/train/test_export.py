@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.base import BrokenTask
+from awr_mjx.envs.base import BrokenTask
+from awr_mjx.train import export, transfer
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.policies import formats, npz_player
 from tests.trained import make_player, pendulum_run, python, refusal
-from train import export, transfer
-from train.console.errors import UserError
-from train.policies import formats, npz_player
 
 __all__ = ["pendulum_run"]  # a fixture
 

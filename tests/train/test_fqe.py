@@ -6,12 +6,12 @@ import pathlib
 
 import pytest
 
-from awr_mjx.fitted_q import FittedQConfig
+from awr_mjx.algorithm.fitted_q import FittedQConfig
+from awr_mjx.train import data
+from awr_mjx.train.datasets import writing
+from awr_mjx.train.engine.fitted_q import doubts
 from tests.train.datasets.made import episodes
 from tests.trained import ended, make_run, refusal
-from train import data
-from train.datasets import writing
-from train.engine.fitted_q import doubts
 
 QUICK = "--steps 100 --networks 2".split()
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.imitation import mjcf
-from envs.imitation.clips import Clip
+from awr_mjx.envs.imitation import mjcf
+from awr_mjx.envs.imitation.clips import Clip
+from awr_mjx.train import main
+from awr_mjx.train.console.errors import UserError
 from tests.envs.imitation.made import robot_file, still
 from tests.runs import here, refused
-from train import main
-from train.console.errors import UserError
 
 ROBOT = "--env.robot robot.xml"
 ROW = "0,0,0.6,1,0,0,0,0,0,0,0\n"  # a root's place and its quaternion, and four hinges

@@ -11,9 +11,9 @@ import time
 
 import numpy as np
 
+from awr_mjx.train.engine import restoring
+from awr_mjx.train.main import main
 from tests.runs import PER_ITERATION, SMALL, about, here, restored, same, train, training
-from train.engine import restoring
-from train.main import main
 
 KILLS = int(os.environ.get("AWR_MJX_KILLS", "3"))
 

@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
+from awr_mjx.train.engine import checkpoint_format, restoring
+from awr_mjx.train.main import main
 from tests.runs import PER_ITERATION, copied, everything, here, refused, train
-from train.engine import checkpoint_format, restoring
-from train.main import main
 
 MORE = ("--num_steps", 4 * PER_ITERATION)
 

@@ -8,13 +8,13 @@ import signal
 import numpy as np
 import pytest
 
+from awr_mjx.train import evaluate
+from awr_mjx.train.engine import restoring
+from awr_mjx.train.engine.command_line import parse
+from awr_mjx.train.engine.presets import PRESETS
+from awr_mjx.train.main import main
 from tests.runs import PER_ITERATION, SMALL, begun, copied, here, program, refused, restored, same, train, training
 from tests.trained import wait_for
-from train import evaluate
-from train.engine import restoring
-from train.engine.command_line import parse
-from train.engine.presets import PRESETS
-from train.main import main
 
 
 @pytest.fixture(scope="module")

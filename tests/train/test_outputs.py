@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
+from awr_mjx.train import data, evaluate, record
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.console.files import replacing
+from awr_mjx.train.datasets import minari_format, writing
+from awr_mjx.train.datasets.data_set import DataSet
+from awr_mjx.train.engine import recording
 from tests.runs import here, refused
 from tests.train.datasets.made import episodes
 from tests.trained import make_run
-from train import data, evaluate, record
-from train.console.errors import UserError
-from train.console.files import replacing
-from train.datasets import minari_format, writing
-from train.datasets.data_set import DataSet
-from train.engine import recording
 
 SHOWN = ["--steps", 20, "--networks", 1]
 

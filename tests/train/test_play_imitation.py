@@ -14,15 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.imitation import in_c, march
-from envs.imitation.clips import Clip
-from envs.imitation.task import Imitation
-from envs.physics.integrators import Physics
+from awr_mjx.envs.imitation import in_c, march
+from awr_mjx.envs.imitation.clips import Clip
+from awr_mjx.envs.imitation.task import Imitation
+from awr_mjx.envs.physics.integrators import Physics
+from awr_mjx.train import export
+from awr_mjx.train.engine.player import Player
+from awr_mjx.train.policies import formats, npz_player
 from tests.examples import EXAMPLES, example
 from tests.trained import make_player, python
-from train import export
-from train.engine.player import Player
-from train.policies import formats, npz_player
 
 pytest.importorskip("onnxruntime")
 

@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs import registry
+from awr_mjx.envs import registry
+from awr_mjx.train import record
+from awr_mjx.train.datasets import reading
+from awr_mjx.train.datasets.data_set import DataSet
+from awr_mjx.train.engine import restoring
+from awr_mjx.train.engine.player import load_policy
 from tests import runs
 from tests.runs import here, refused
 from tests.tasks import Walk
-from train import record
-from train.datasets import reading
-from train.datasets.data_set import DataSet
-from train.engine import restoring
-from train.engine.player import load_policy
 
 LENGTH, BOUND = 60, 3.0  # longer than what is recorded between two looks
 

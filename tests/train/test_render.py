@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from awr_mjx.train import render
+from awr_mjx.train.console import files
+from awr_mjx.train.engine import config as settings
+from awr_mjx.train.engine.config import TrainConfig
+from awr_mjx.train.engine.player import Player
 from tests.tasks import Walk
 from tests.trained import pendulum_run, python, refusal
-from train import render
-from train.console import files
-from train.engine import config as settings
-from train.engine.config import TrainConfig
-from train.engine.player import Player
 
 __all__ = ["pendulum_run"]  # a fixture
 
@@ -89,7 +89,7 @@ def rendered(pendulum_run: pathlib.Path, tmp_path_factory: pytest.TempPathFactor
     """A folder with p.mp4 and p.png of 1 s, made in a process of its own, and what that said."""
     folder = tmp_path_factory.mktemp("rendered")
     script = (
-        "import sys\nfrom train import render\nfrom train.console import errors\n"
+        "import sys\nfrom awr_mjx.train import render\nfrom awr_mjx.train.console import errors\n"
         "run, folder = sys.argv[1:]\ndef main():\n"
         "    for kind in ('mp4', 'png'):\n"
         "        sys.argv[1:] = f'--run {run} --out {folder}/p.{kind} --seconds 1 --width 160 --height 96'.split()\n"

@@ -11,10 +11,10 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pytest
 
+from awr_mjx.train import report
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.pictures import figures
 from tests.trained import make_run, python, refusal
-from train import report
-from train.console.errors import UserError
-from train.pictures import figures
 
 
 def rows(first: float) -> str:

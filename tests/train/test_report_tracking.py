@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from awr_mjx.train import report
+from awr_mjx.train.console import files
+from awr_mjx.train.engine import config as settings
+from awr_mjx.train.engine.config import TrainConfig
+from awr_mjx.train.pictures import tracking
 from tests.trained import ended
-from train import report
-from train.console import files
-from train.engine import config as settings
-from train.engine.config import TrainConfig
-from train.pictures import tracking
 
 NEAR = {"terms/joint_error": 0.25, "terms/mpkpe": 0.125, "terms/r_mpkpe": 0.0625}
 HEAD = ["run", "return, of the most possible", "whole episodes, of all", "joint error (rad)", "mpkpe (m)"]

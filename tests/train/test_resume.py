@@ -16,10 +16,10 @@ from typing import Any
 import jax
 import pytest
 
+from awr_mjx.train import evaluate
+from awr_mjx.train.engine import checkpoint_format, metrics_log, restoring, run_folder
+from awr_mjx.train.main import main
 from tests.runs import PER_ITERATION, SMALL, about, copied, everything, here, refused, restored, running, same, train
-from train import evaluate
-from train.engine import checkpoint_format, metrics_log, restoring, run_folder
-from train.main import main
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def edit(run: pathlib.Path, **changes: object) -> None:
 
 # Who may train: one process.
 
-HOLD = "import sys, time, pathlib\nfrom train.engine.lock import held\n"
+HOLD = "import sys, time, pathlib\nfrom awr_mjx.train.engine.lock import held\n"
 HOLD += "with held(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(100)\n"
 
 
@@ -74,7 +74,7 @@ def test_training_holds_the_lock(finished: pathlib.Path, tmp_path: pathlib.Path)
 
     run = copied(finished, tmp_path / "run")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.main.MetricsLog", Watched)
+        patch.setattr("awr_mjx.train.main.MetricsLog", Watched)
         train(tmp_path / "new", 1)
         assert here(main, "--resume", run, "--num_steps", 4 * PER_ITERATION).returncode == 0
     assert {PER_ITERATION, 4 * PER_ITERATION} <= set(held)
@@ -142,7 +142,7 @@ def test_what_may_change_is_kept_and_so_the_printed_command_goes_on(
                 os.kill(os.getpid(), 15)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.main.MetricsLog", Stopped)
+        patch.setattr("awr_mjx.train.main.MetricsLog", Stopped)
         done = here(main, "--resume", run, "--num_steps", 9 * PER_ITERATION, "--keep", 5)
     assert done.returncode == 0, done.stderr
     assert json.loads((run / "config.json").read_text())["settings"]["num_steps"] == 9 * PER_ITERATION

@@ -8,17 +8,17 @@ import jax
 import numpy as np
 import pytest
 
-from envs import registry
+from awr_mjx.envs import registry
+from awr_mjx.train import data, evaluate, export, render, report
+from awr_mjx.train.datasets import writing
+from awr_mjx.train.datasets.data_set import DataSet
+from awr_mjx.train.engine import config as settings
+from awr_mjx.train.engine import metrics_log, restoring, static_data
+from awr_mjx.train.engine.player import load_policy
+from awr_mjx.train.main import main
 from tests.runs import Done, copied, here, refused
 from tests.tasks import leaves_of
 from tests.train.datasets.made import episodes
-from train import data, evaluate, export, render, report
-from train.datasets import writing
-from train.datasets.data_set import DataSet
-from train.engine import config as settings
-from train.engine import metrics_log, restoring, static_data
-from train.engine.player import load_policy
-from train.main import main
 
 KINDS = ((20, "terminated"), (15, "truncated"), (25, "both"), (12, "cut off"))
 SMALL = "--policy_hidden 8 --value_hidden 8 --batch_size 32 --policy_updates 6 --value_updates 4".split()

@@ -9,12 +9,12 @@ import time
 import numpy as np
 import pytest
 
+from awr_mjx.train.datasets import reading, writing
+from awr_mjx.train.engine import config as settings
+from awr_mjx.train.engine import memory, restoring
+from awr_mjx.train.main import main
 from tests.runs import copied, here, refused, training
 from tests.train.test_static import ITERATION, SMALL, choices, leaves, train
-from train.datasets import reading, writing
-from train.engine import config as settings
-from train.engine import memory, restoring
-from train.main import main
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from envs import registry
-from envs.base import UnknownTask
-from envs.registry import TaskOptions
+from awr_mjx.envs import registry
+from awr_mjx.envs.base import UnknownTask
+from awr_mjx.envs.registry import TaskOptions
+from awr_mjx.train import evaluate, export, main, record, render, report, transfer, watch
 from tests import runs
 from tests.runs import copied, everything, here, refused
 from tests.tasks import Chain
-from train import evaluate, export, main, record, render, report, transfer, watch
 
 Done = subprocess.CompletedProcess[str]
 FILES = ("robot.xml", "walk.npz", "turn.npz")

@@ -6,9 +6,9 @@ import pathlib
 import numpy as np
 import pytest
 
+from awr_mjx.train import transfer
+from awr_mjx.train.engine.evaluation import Episodes
 from tests.trained import make_player, pendulum_run, python, refusal  # noqa: F401
-from train import transfer
-from train.engine.evaluation import Episodes
 
 
 def test_transfer_plays_the_same_policy_there_and_here(pendulum_run: pathlib.Path, tmp_path: pathlib.Path) -> None:  # noqa: F811

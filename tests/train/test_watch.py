@@ -17,14 +17,14 @@ import psutil
 import pytest
 from PIL import Image
 
+from awr_mjx.train import watch
+from awr_mjx.train.engine import checkpoint_format
+from awr_mjx.train.engine.checkpointing import Checkpoints
+from awr_mjx.train.engine.loop import Loop
+from awr_mjx.train.engine.player import load_policy
+from awr_mjx.train.engine.streams import stream
+from awr_mjx.train.pictures.live import Live
 from tests.trained import free_port, make_player, make_run, pendulum_run, refusal, shaken
-from train import watch
-from train.engine import checkpoint_format
-from train.engine.checkpointing import Checkpoints
-from train.engine.loop import Loop
-from train.engine.player import load_policy
-from train.engine.streams import stream
-from train.pictures.live import Live
 
 __all__ = ["pendulum_run"]  # a fixture
 

@@ -11,17 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.base import State
-from envs.gym.inverted_pendulum import InvertedPendulum
-from envs.imitation.task import Imitation
-from envs.registry import TaskOptions
+from awr_mjx.envs.base import State
+from awr_mjx.envs.gym.inverted_pendulum import InvertedPendulum
+from awr_mjx.envs.imitation.task import Imitation
+from awr_mjx.envs.registry import TaskOptions
+from awr_mjx.train import watch
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.engine.player import Player
+from awr_mjx.train.pictures.clip_page import Ghost
+from awr_mjx.train.pictures.live import Live
+from awr_mjx.train.pictures.painters import GHOST
 from tests.trained import free_port, make_player
-from train import watch
-from train.console.errors import UserError
-from train.engine.player import Player
-from train.pictures.clip_page import Ghost
-from train.pictures.live import Live
-from train.pictures.painters import GHOST
 
 pytest.importorskip("viser")
 pytest.importorskip("mjviser")

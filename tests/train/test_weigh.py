@@ -7,16 +7,16 @@ import jax
 import numpy as np
 import pytest
 
+from awr_mjx.train import data
+from awr_mjx.train.console import files
+from awr_mjx.train.console.errors import Failed
+from awr_mjx.train.datasets import writing
+from awr_mjx.train.datasets.data_set import DataSet
+from awr_mjx.train.engine import config as settings
+from awr_mjx.train.engine.weighing import weigh
 from tests.examples import example
 from tests.train.datasets.made import episodes
 from tests.trained import ended, make_player, make_run, refusal
-from train import data
-from train.console import files
-from train.console.errors import Failed
-from train.datasets import writing
-from train.datasets.data_set import DataSet
-from train.engine import config as settings
-from train.engine.weighing import weigh
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ import pytest
 from flax import struct
 from mujoco import mjx
 
-from envs import registry
-from envs.adapters.adapted import Adapted
-from envs.advance import terms
-from envs.base import BrokenTask
-from envs.checks import check_task
+from awr_mjx.envs import registry
+from awr_mjx.envs.adapters.adapted import Adapted
+from awr_mjx.envs.advance import terms
+from awr_mjx.envs.base import BrokenTask
+from awr_mjx.envs.checks import check_task
 
 ZERO = jnp.float32(0.0)
 needs_brax = pytest.mark.skipif(importlib.util.find_spec("brax") is None, reason="Brax is not installed")

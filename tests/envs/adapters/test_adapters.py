@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from flax import struct
 
-from envs import registry
-from envs.adapters.adapted import Adapted
-from envs.base import BrokenTask, Env, UnknownTask
-from envs.checks import check_task
-from envs.registry import TaskOptions
-from envs.vector import VectorEnv
+from awr_mjx.envs import registry
+from awr_mjx.envs.adapters.adapted import Adapted
+from awr_mjx.envs.base import BrokenTask, Env, UnknownTask
+from awr_mjx.envs.checks import check_task
+from awr_mjx.envs.registry import TaskOptions
+from awr_mjx.envs.vector import VectorEnv
 
 
 @struct.dataclass
@@ -108,7 +108,7 @@ def test_bad_names_and_options_get_one_line(name: str, options: dict[str, Any], 
 def test_a_missing_package_names_its_extra(name: str, package: str) -> None:
     code = (
         f"import sys; sys.modules[{package!r}] = None\n"
-        f"from envs import registry\n"
+        f"from awr_mjx.envs import registry\n"
         f"try: registry.make({name!r})\n"
         f"except registry.UnknownTask as error: print(error)"
     )

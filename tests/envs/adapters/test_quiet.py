@@ -8,7 +8,7 @@ from typing import Any
 import mujoco
 import pytest
 
-from envs.adapters import brax_tasks, playground_tasks
+from awr_mjx.envs.adapters import brax_tasks, playground_tasks
 
 DEPRECATED = """
 <mujoco><compiler settotalmass="1"/><worldbody><body><geom size="1"/></body></worldbody></mujoco>

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from envs import registry
-from envs.physics import models
-from envs.registry import TaskOptions
+from awr_mjx.envs import registry
+from awr_mjx.envs.physics import models
+from awr_mjx.envs.registry import TaskOptions
 
 gym = pytest.importorskip("gymnasium")
 from docs.studies import one_step  # noqa: E402

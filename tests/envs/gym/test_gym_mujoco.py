@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs import registry
-from envs.base import State
+from awr_mjx.envs import registry
+from awr_mjx.envs.base import State
 
 gym = pytest.importorskip("gymnasium")
 mujoco = pytest.importorskip("mujoco")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs import registry
+from awr_mjx.envs import registry
 
 gym = pytest.importorskip("gymnasium")
 

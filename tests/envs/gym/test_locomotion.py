@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from envs import registry
-from envs.physics import models
+from awr_mjx.envs import registry
+from awr_mjx.envs.physics import models
 from tests.reference import REFERENCE
 
 pytest.importorskip("gymnasium")

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs import registry
-from envs.box2d.world import step_in_flight
-from envs.gym.lunar_lander import HEIGHT, PAD_Y, LunarLander, _shaping
-from envs.registry import TaskOptions
+from awr_mjx.envs import registry
+from awr_mjx.envs.box2d.world import step_in_flight
+from awr_mjx.envs.gym.lunar_lander import HEIGHT, PAD_Y, LunarLander, _shaping
+from awr_mjx.envs.registry import TaskOptions
 
 pytest.importorskip("Box2D")
 seeding = pytest.importorskip("gymnasium.utils.seeding")

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.imitation import mjcf
-from envs.imitation.characters import Character
-from envs.imitation.clips import Clip
+from awr_mjx.envs.imitation import mjcf
+from awr_mjx.envs.imitation.characters import Character
+from awr_mjx.envs.imitation.clips import Clip
 from tests.reference import REFERENCE
 
 # The soles are at height 0. The tails are 0.2 m apart; each ends, 0.3 m behind its joint, in a ball of radius 0.05 m.

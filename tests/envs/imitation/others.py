@@ -4,9 +4,9 @@ import pathlib
 
 import pytest
 
-from envs.imitation import clips, deepmimic
-from envs.imitation.characters import Character
-from envs.imitation.clips import Clip
+from awr_mjx.envs.imitation import clips, deepmimic
+from awr_mjx.envs.imitation.characters import Character
+from awr_mjx.envs.imitation.clips import Clip
 from tests.reference import REFERENCE
 
 CLIPS = {

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.imitation import clips, reference
-from envs.imitation.clips import Clip
-from envs.imitation.errors import BadClip
+from awr_mjx.envs.imitation import clips, reference
+from awr_mjx.envs.imitation.clips import Clip
+from awr_mjx.envs.imitation.errors import BadClip
 from tests.envs.imitation.made import about, column, robot, still
 
 NAMES = ("root", "arm")

@@ -9,9 +9,9 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs.imitation import deepmimic, readers, robots
-from envs.imitation.characters import Character
-from envs.imitation.errors import BadCharacter, BadClip
+from awr_mjx.envs.imitation import deepmimic, readers, robots
+from awr_mjx.envs.imitation.characters import Character
+from awr_mjx.envs.imitation.errors import BadCharacter, BadClip
 from tests.envs.imitation.made import about, column, needs_motions, robot
 from tests.reference import REFERENCE
 

@@ -7,10 +7,10 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs.imitation import deployment, march, mjcf
-from envs.imitation.characters import Character
-from envs.imitation.clips import Clip
-from envs.imitation.task import Imitation
+from awr_mjx.envs.imitation import deployment, march, mjcf
+from awr_mjx.envs.imitation.characters import Character
+from awr_mjx.envs.imitation.clips import Clip
+from awr_mjx.envs.imitation.task import Imitation
 from tests.envs.imitation import made
 
 # What is not of physics: pictures, places in MuJoCo's own tables, and what is told differently.

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.imitation import inspection, march, mjcf, readers, robots
-from envs.imitation.characters import Character
-from envs.imitation.clips import Clip
-from envs.imitation.errors import BadClip
+from awr_mjx.envs.imitation import inspection, march, mjcf, readers, robots
+from awr_mjx.envs.imitation.characters import Character
+from awr_mjx.envs.imitation.clips import Clip
+from awr_mjx.envs.imitation.errors import BadClip
 from tests.envs.imitation.made import about, column, needs_motions, robot, robot_file, still
 from tests.reference import REFERENCE
 

@@ -5,9 +5,9 @@ import pathlib
 import numpy as np
 import pytest
 
-from envs.imitation import mjcf
-from envs.imitation.characters import Character
-from envs.imitation.errors import BadCharacter
+from awr_mjx.envs.imitation import mjcf
+from awr_mjx.envs.imitation.characters import Character
+from awr_mjx.envs.imitation.errors import BadCharacter
 from tests.envs.imitation.made import ROBOT, robot
 
 TABLE = '<body name="table" pos="3 0 .5"><geom type="box" size=".5 .5 .5" mass="50"/></body>'

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.imitation import readers
-from envs.imitation.characters import Character
-from envs.imitation.errors import BadClip
-from envs.imitation.readers import Order
+from awr_mjx.envs.imitation import readers
+from awr_mjx.envs.imitation.characters import Character
+from awr_mjx.envs.imitation.errors import BadClip
+from awr_mjx.envs.imitation.readers import Order
 from tests.envs.imitation.made import G1, HINGES, about, column, needs_g1, pickled, robot
 from tests.reference import REFERENCE
 
@@ -249,7 +249,7 @@ def test_endings_may_be_in_capitals(hinged: Character, tmp_path: pathlib.Path) -
 @needs_g1
 @pytest.mark.parametrize("name", ["g1_walk", "g1_dance"])
 def test_clips_of_a_g1(name: str) -> None:
-    from envs.imitation import mjcf
+    from awr_mjx.envs.imitation import mjcf
 
     of = mjcf.character(G1)
     found = readers.read(REFERENCE / "g1" / f"{name}.csv", of, 30.0)

@@ -4,8 +4,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs.imitation import clips, march, reference
-from envs.imitation.clips import BadClip, Clip
+from awr_mjx.envs.imitation import clips, march, reference
+from awr_mjx.envs.imitation.clips import BadClip, Clip
 from tests.envs.imitation.others import clip, here
 
 ROBOT = march.humanoid()

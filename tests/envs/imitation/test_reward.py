@@ -5,10 +5,10 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs.imitation import march
-from envs.imitation.characters import BALL, Character
-from envs.imitation.reward import WEIGHTS, Motion, Reward
-from envs.physics.joints import Joints
+from awr_mjx.envs.imitation import march
+from awr_mjx.envs.imitation.characters import BALL, Character
+from awr_mjx.envs.imitation.reward import WEIGHTS, Motion, Reward
+from awr_mjx.envs.physics.joints import Joints
 from tests.envs.imitation.others import clip, here
 
 

@@ -4,8 +4,8 @@ import pathlib
 
 import pytest
 
-from envs.imitation import march, robots
-from envs.imitation.errors import BadCharacter
+from awr_mjx.envs.imitation import march, robots
+from awr_mjx.envs.imitation.errors import BadCharacter
 from tests.envs.imitation.made import robot_file
 
 BALL = """

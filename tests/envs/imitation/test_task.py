@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs import registry
-from envs.base import State, UnknownTask
-from envs.imitation import march
-from envs.imitation.clips import Clip
-from envs.imitation.task import ABSOLUTE, RESIDUAL, Imitating, Imitation
-from envs.registry import TaskOptions
-from train.engine import presets
+from awr_mjx.envs import registry
+from awr_mjx.envs.base import State, UnknownTask
+from awr_mjx.envs.imitation import march
+from awr_mjx.envs.imitation.clips import Clip
+from awr_mjx.envs.imitation.task import ABSOLUTE, RESIDUAL, Imitating, Imitation
+from awr_mjx.envs.registry import TaskOptions
+from awr_mjx.train.engine import presets
 
 ROBOT = march.humanoid()
 

@@ -5,9 +5,9 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs.physics.contacts import FloorContacts
-from envs.physics.limbs import LimbSolver
-from envs.physics.tree import Tree
+from awr_mjx.envs.physics.contacts import FloorContacts
+from awr_mjx.envs.physics.limbs import LimbSolver
+from awr_mjx.envs.physics.tree import Tree
 
 ROBOT = """
 <mujoco><worldbody>

@@ -10,12 +10,12 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs import registry
-from envs.gym.locomotion import contact_forces, contact_forces_in_c
-from envs.physics import models, newton
-from envs.physics.floor import FloorDynamics
-from envs.physics.mjx_task import mjx
-from envs.registry import TaskOptions
+from awr_mjx.envs import registry
+from awr_mjx.envs.gym.locomotion import contact_forces, contact_forces_in_c
+from awr_mjx.envs.physics import models, newton
+from awr_mjx.envs.physics.floor import FloorDynamics
+from awr_mjx.envs.physics.mjx_task import mjx
+from awr_mjx.envs.registry import TaskOptions
 
 STATES = 64
 

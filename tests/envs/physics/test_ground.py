@@ -5,7 +5,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs.physics.ground import ground
+from awr_mjx.envs.physics.ground import ground
 
 SHAPES = """
 <mujoco><worldbody><geom type="plane" size="0 0 1"/>

@@ -6,9 +6,9 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs import registry
-from envs.imitation import march
-from envs.physics.limbs import LimbSolver
+from awr_mjx.envs import registry
+from awr_mjx.envs.imitation import march
+from awr_mjx.envs.physics.limbs import LimbSolver
 
 
 @pytest.mark.parametrize("name", ["ant", "halfcheetah", "hopper", "walker2d", "humanoid"])

@@ -6,10 +6,10 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs import registry
-from envs.base import action_names, observation_names
-from envs.physics import names
-from envs.registry import TaskOptions
+from awr_mjx.envs import registry
+from awr_mjx.envs.base import action_names, observation_names
+from awr_mjx.envs.physics import names
+from awr_mjx.envs.registry import TaskOptions
 
 
 def test_names_are_in_the_order_of_the_numbers() -> None:

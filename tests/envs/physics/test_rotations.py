@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
-from envs.imitation.march import humanoid
-from envs.physics import rotations
-from envs.physics.integrators import integrate_positions
-from envs.physics.joints import Joints
+from awr_mjx.envs.imitation.march import humanoid
+from awr_mjx.envs.physics import rotations
+from awr_mjx.envs.physics.integrators import integrate_positions
+from awr_mjx.envs.physics.joints import Joints
 
 
 def quats(count: int, seed: int) -> np.ndarray:

@@ -9,12 +9,12 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs.imitation import march
-from envs.imitation.characters import Character
-from envs.imitation.in_c import InC
-from envs.imitation.task import Imitation
-from envs.physics import servo
-from envs.physics.integrators import Physics
+from awr_mjx.envs.imitation import march
+from awr_mjx.envs.imitation.characters import Character
+from awr_mjx.envs.imitation.in_c import InC
+from awr_mjx.envs.imitation.task import Imitation
+from awr_mjx.envs.physics import servo
+from awr_mjx.envs.physics.integrators import Physics
 from tests.envs.imitation.others import CLIPS, clip, here
 
 STARTS, STEPS = 8, 15  # of 1/30 s: half a second

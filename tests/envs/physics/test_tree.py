@@ -6,8 +6,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs.imitation import march
-from envs.physics.tree import Tree
+from awr_mjx.envs.imitation import march
+from awr_mjx.envs.physics.tree import Tree
 from tests.envs.imitation.others import CLIPS, clip, here
 
 # All that a robot may have: joints off their body's place, several on one, bodies without, turned frames and inertias.

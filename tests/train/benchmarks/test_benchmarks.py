@@ -12,8 +12,8 @@ import pytest
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from train.benchmarks import ablations, campaign, peers, plots, results, train
-from train.console.errors import UserError
+from awr_mjx.train.benchmarks import ablations, campaign, peers, plots, results, train
+from awr_mjx.train.console.errors import UserError
 
 SECONDS = {f"{name}_seconds": 60.0 for name in train.SECONDS}
 TRAINED = {"mode_return": 7.0, "env_steps": 1000.0, "gradient_steps": 100.0, **SECONDS}
@@ -199,8 +199,8 @@ def test_where_the_numbers_go_is_looked_at_before_the_work(tmp_path: pathlib.Pat
 
 @pytest.mark.parametrize("name", ["train", "peers", "ablations", "loop", "physics"])
 def test_what_cannot_be_written_is_refused_before_the_work(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for work in ("train.benchmarks.campaign.train", "train.engine.jax_setup.start_jax"):
+    for work in ("awr_mjx.train.benchmarks.campaign.train", "awr_mjx.train.engine.jax_setup.start_jax"):
         monkeypatch.setattr(work, lambda *_: pytest.fail("worked before it looked"))
-    module = importlib.import_module(f"train.benchmarks.{name}")
+    module = importlib.import_module(f"awr_mjx.train.benchmarks.{name}")
     with pytest.raises(UserError, match=r"cannot write /no/such/folder/x\.json.*--out"):
         module.main(["--out", "/no/such/folder/x.json"])

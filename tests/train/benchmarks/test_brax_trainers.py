@@ -13,14 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs import registry
-from envs.base import Env
+from awr_mjx.envs import registry
+from awr_mjx.envs.base import Env
+from awr_mjx.train.benchmarks import brax_settings, brax_trainers
+from awr_mjx.train.benchmarks.brax_trainers import BraxConfig, BraxTask, CompileClock
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.engine.streams import stream
 from tests.tasks import Broken, Chain, Hopeless, Walk
 from tests.trained import refusal
-from train.benchmarks import brax_settings, brax_trainers
-from train.benchmarks.brax_trainers import BraxConfig, BraxTask, CompileClock
-from train.console.errors import UserError
-from train.engine.streams import stream
 
 needs_brax = pytest.mark.skipif(importlib.util.find_spec("brax") is None, reason="needs the extra brax")
 

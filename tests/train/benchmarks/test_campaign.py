@@ -8,20 +8,20 @@ import sys
 
 import pytest
 
+from awr_mjx.train.benchmarks import campaign, train
+from awr_mjx.train.benchmarks.campaign import Job
+from awr_mjx.train.console import files
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.engine import config as settings
+from awr_mjx.train.engine import lock
+from awr_mjx.train.engine.command_line import parse
 from tests.runs import running
 from tests.trained import wait_for
-from train.benchmarks import campaign, train
-from train.benchmarks.campaign import Job
-from train.console import files
-from train.console.errors import UserError
-from train.engine import config as settings
-from train.engine import lock
-from train.engine.command_line import parse
 
 # A stand-in for a training: it counts its starts in a file beside its folder, and writes a curve.
 TRAINER = """
 import json, pathlib, sys
-import train.console.files
+import awr_mjx.train.console.files
 run = pathlib.Path(sys.argv[sys.argv.index("--run_dir") + 1])
 starts = run.with_name(run.name + ".starts")
 starts.write_text(starts.read_text() + "x" if starts.exists() else "x")
@@ -148,7 +148,7 @@ def test_runs_of_other_settings_are_not_mixed_with_new_ones(tmp_path: pathlib.Pa
     """A finished run of a variant that has changed since: the same command, but other settings than it has now."""
     command = ("--env", "cartpole", "--variant", "rwr")
     job, run = Job("rwr-0", command), tmp_path / "rwr-0"
-    files.write_json(tmp_path / "rwr-0.json", {"module": job.module, "args": list(command)})
+    files.write_json(tmp_path / "rwr-0.json", {"module": "train.main", "args": list(command)})
     run.mkdir()
     files.write_json(run / "summary.json", {"finished": True})
     (run / "metrics.jsonl").write_text("")
@@ -166,7 +166,7 @@ def test_runs_of_other_settings_are_not_mixed_with_new_ones(tmp_path: pathlib.Pa
 # A training that needs a second to save what it has, once it is asked to stop; and a campaign of two of them.
 SAVES = """
 import pathlib, sys, time
-from train.engine.signals import Stop
+from awr_mjx.train.engine.signals import Stop
 stop = Stop(careful=True)
 run = pathlib.Path(sys.argv[sys.argv.index("--run_dir") + 1])
 run.mkdir()
@@ -177,8 +177,8 @@ time.sleep(1.5)
 """
 CAMPAIGN = """
 import pathlib, sys
-from train.benchmarks import campaign
-from train.console.errors import run_program
+from awr_mjx.train.benchmarks import campaign
+from awr_mjx.train.console.errors import run_program
 jobs = [campaign.Job(name, (), "saves") for name in ("a", "b")]
 run_program(lambda: campaign.train(jobs, pathlib.Path(sys.argv[1]), at_once=min(2, campaign.jax_setup.cores())) or 0)
 """

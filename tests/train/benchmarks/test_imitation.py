@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from envs import registry
+from awr_mjx.envs import registry
+from awr_mjx.train import benchmark
+from awr_mjx.train.benchmarks import brax_trainers, campaign, imitation
+from awr_mjx.train.benchmarks.campaign import Job
+from awr_mjx.train.console import cli
 from tests.runs import here, refused
-from train import benchmark
-from train.benchmarks import brax_trainers, campaign, imitation
-from train.benchmarks.campaign import Job
-from train.console import cli
 
 MOTIONS = ["humanoid3d_spinkick", "dog3d_trot"]
 

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from awr_mjx.train import benchmark, evaluate
+from awr_mjx.train.benchmarks import campaign, static
+from awr_mjx.train.benchmarks.campaign import Job
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.datasets import reading
+from awr_mjx.train.engine import restoring
+from awr_mjx.train.main import main
 from tests import runs
 from tests.runs import here, refused
 from tests.train.datasets.made import episodes
-from train import benchmark, evaluate
-from train.benchmarks import campaign, static
-from train.benchmarks.campaign import Job
-from train.console.errors import UserError
-from train.datasets import reading
-from train.engine import restoring
-from train.main import main
 
 LITTLE = "policy_hidden=8 value_hidden=8 batch_size=16 policy_updates=4 value_updates=2 eval_envs=2".split()
 
@@ -49,7 +49,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     def run(args: list[str]) -> list[str]:
         if "train.evaluate" not in args:
             return played(args)
-        done = here(evaluate.main, *args[2:])
+        done = here(evaluate.main, *args[1:])
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
 

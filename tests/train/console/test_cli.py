@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from awr_mjx.train import commands, evaluate, main, report
+from awr_mjx.train.console import cli
+from awr_mjx.train.engine.config import TrainConfig
 from tests.runs import everything, here, refused
-from train import commands, evaluate, main, report
-from train.console import cli
-from train.engine.config import TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,20 +8,20 @@ import sys
 
 import pytest
 
-from envs import own_tasks, registry
+from awr_mjx.envs import own_tasks, registry
+from awr_mjx.train import commands
+from awr_mjx.train.console import commands as table
+from awr_mjx.train.console.errors import run_program
 from tests.trained import refusal
-from train import commands
-from train.console import commands as table
-from train.console.errors import run_program
 
-ROOT = pathlib.Path(registry.__file__).parent.parent
+ROOT = pathlib.Path(registry.__file__).parents[2]
 # What pip makes of the entry point; like any script it has its own folder on its path, not the working directory.
-SCRIPT = "import sys\nfrom train.commands import run\nsys.exit(run())\n"
+SCRIPT = "import sys\nfrom awr_mjx.train.commands import run\nsys.exit(run())\n"
 TASKS = """
 import jax.numpy as jnp
-from envs import registry
-from envs.gym.cartpole import CartPole
-from train.main import main, run_program
+from awr_mjx.envs import registry
+from awr_mjx.envs.gym.cartpole import CartPole
+from awr_mjx.train.main import main, run_program
 import helper_of_mine
 
 TABLE = jnp.arange(3)  # an array made where the module is imported
@@ -69,7 +69,10 @@ def test_alone_it_lists_the_commands(monkeypatch: pytest.MonkeyPatch, capsys: py
 
 
 def test_every_program_is_a_command() -> None:
-    programs = {f"train.{path.stem}" for path in (ROOT / "train").glob("*.py")} - {"train.__init__", "train.commands"}
+    programs = {f"train.{path.stem}" for path in (ROOT / "awr_mjx" / "train").glob("*.py")} - {
+        "train.__init__",
+        "train.commands",
+    }
     assert {module for module, _ in table.COMMANDS.values()} == programs
 
 
@@ -89,7 +92,7 @@ def test_a_wrong_command_gets_the_nearest(monkeypatch: pytest.MonkeyPatch) -> No
         ("x = 1\nexec('y = (')", "mine.py, line 2: SyntaxError"),
         ("x = '\0'", "mine.py: SyntaxError: source code string cannot contain null bytes"),
         (
-            "from envs import registry\nregistry.register('ant', dict)",
+            "from awr_mjx.envs import registry\nregistry.register('ant', dict)",
             "mine.py, line 2: BrokenTask: 'ant' is a task of this project",
         ),
     ],

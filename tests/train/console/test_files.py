@@ -6,8 +6,8 @@ import pathlib
 
 import pytest
 
-from train.console.errors import UserError
-from train.console.files import replacing, write_json
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.console.files import replacing, write_json
 
 
 def test_replacing(tmp_path: pathlib.Path) -> None:

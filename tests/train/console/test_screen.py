@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from train.console import screen
-from train.console.errors import Failed, UserError, run_program
-from train.console.screen import Screen
-from train.console.unfailing import Unfailing
+from awr_mjx.train.console import screen
+from awr_mjx.train.console.errors import Failed, UserError, run_program
+from awr_mjx.train.console.screen import Screen
+from awr_mjx.train.console.unfailing import Unfailing
 
 VALUES = {"env_steps_per_second": 18_720.0, "reward_per_step": 0.5234}
 

@@ -1,6 +1,6 @@
 """The list of tasks."""
 
-from envs import registry
+from awr_mjx.envs import registry
 from tests.trained import pendulum_run, python, refusal  # noqa: F401
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from train.datasets.data_set import DataSet
+from awr_mjx.train.datasets.data_set import DataSet
 
 ENDS = {"terminated": (True, False), "truncated": (False, True), "both": (True, True), "cut off": (False, False)}
 

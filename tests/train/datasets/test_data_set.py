@@ -4,10 +4,10 @@ import re
 import numpy as np
 import pytest
 
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.datasets import data_set
+from awr_mjx.train.datasets.data_set import checked
 from tests.train.datasets.made import episodes, same
-from train.console.errors import UserError
-from train.datasets import data_set
-from train.datasets.data_set import checked
 
 KINDS = ((4, "terminated"), (3, "truncated"), (5, "both"), (2, "cut off"))
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.datasets.flat import from_fields
 from tests.train.datasets.made import episodes, flat, same
-from train.console.errors import UserError
-from train.datasets.flat import from_fields
 
 ALL = ((4, "terminated"), (3, "truncated"), (5, "both"), (2, "cut off"))
 

@@ -3,10 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from awr_mjx import returns, static
+from awr_mjx.algorithm import returns, static
+from awr_mjx.train.datasets.data_set import DataSet
+from awr_mjx.train.datasets.packing import laid, packed
 from tests.train.datasets.made import episodes
-from train.datasets.data_set import DataSet
-from train.datasets.packing import laid, packed
 
 GAMMA = 0.9
 KINDS = ((4, "terminated"), (3, "truncated"), (5, "both"), (2, "cut off"), (9, "truncated"), (1, "terminated"))

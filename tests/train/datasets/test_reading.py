@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.datasets import minari_format, reading, writing
 from tests.reference import REFERENCE
 from tests.train.datasets.made import episodes, flat, same
-from train.console.errors import UserError
-from train.datasets import minari_format, reading, writing
 
 h5py = pytest.importorskip("h5py")
 PICKLED = b"\x80\x04]\x94."  # of an empty list

@@ -3,8 +3,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from train.console.errors import UserError
-from train.datasets import minari_format, table
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.datasets import minari_format, table
 
 COLUMNS = {"episode": np.array([0, 0, 1]), "weight": np.array([0.5, 20.0, 1.25], np.float32)}
 

@@ -5,10 +5,10 @@ import pathlib
 
 import pytest
 
+from awr_mjx.train.engine import restoring
+from awr_mjx.train.engine.checkpointing import Checkpoints
+from awr_mjx.train.engine.loop import Loop
 from tests.trained import make_player
-from train.engine import restoring
-from train.engine.checkpointing import Checkpoints
-from train.engine.loop import Loop
 
 
 def evaluated(saves: Checkpoints, env_steps: int, mode_return: float) -> None:

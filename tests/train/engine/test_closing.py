@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from awr_mjx.train.console.commands import TASKS
+from awr_mjx.train.engine.closing import next_steps
 from tests.tasks import Chain
-from train.console.commands import TASKS
-from train.engine.closing import next_steps
 
 RUN = pathlib.Path("checkpoints/a run")
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from train.console.errors import UserError
-from train.engine.command_line import parse
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.engine.command_line import parse
 
 
 def test_training_takes_the_options_of_a_task() -> None:

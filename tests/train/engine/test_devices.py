@@ -11,14 +11,14 @@ import pytest
 
 PROGRAM = """
 import json, sys
-from train.engine.jax_setup import start_jax
+from awr_mjx.train.engine.jax_setup import start_jax
 start_jax(False, {devices})
 import jax, jax.numpy as jnp, numpy as np
-from awr_mjx import losses, normalizer, reduce, replay
-from awr_mjx.config import AwrConfig
-from awr_mjx.learner import Learner, regress
-from train.engine import memory
-from train.engine.loop import FIRST, LAYOUT, SAME, SECOND, Loop, share_out
+from awr_mjx.algorithm import losses, normalizer, reduce, replay
+from awr_mjx.algorithm.config import AwrConfig
+from awr_mjx.algorithm.learner import Learner, regress
+from awr_mjx.train.engine import memory
+from awr_mjx.train.engine.loop import FIRST, LAYOUT, SAME, SECOND, Loop, share_out
 from tests.tasks import Chain
 """
 
@@ -157,7 +157,7 @@ print(json.dumps({
 
 
 FEW_EPISODES = """
-from train.engine.evaluation import Evaluator
+from awr_mjx.train.engine.evaluation import Evaluator
 learner = Learner(AwrConfig(policy_hidden=(), value_hidden=()), 4, 2, discrete=False)
 state, task, key = jax.jit(learner.init)(jax.random.key(0)), Chain(), jax.random.key(1)
 mesh = jax.sharding.Mesh(np.asarray(jax.devices()), ("env",))

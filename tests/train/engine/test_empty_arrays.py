@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from awr_mjx.config import AwrConfig
-from envs.base import State
+from awr_mjx.algorithm.config import AwrConfig
+from awr_mjx.envs.base import State
+from awr_mjx.train.engine.checkpointing import Checkpoints
+from awr_mjx.train.engine.loop import Loop
+from awr_mjx.train.engine.restoring import restore
 from tests.tasks import Walk, leaves_of
 from tests.trained import pendulum_run, python, refusal  # noqa: F401
-from train.engine.checkpointing import Checkpoints
-from train.engine.loop import Loop
-from train.engine.restoring import restore
 
 
 class Hollow(Walk):

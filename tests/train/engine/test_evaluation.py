@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from awr_mjx.config import AwrConfig
-from awr_mjx.learner import Learner
-from envs.base import State
+from awr_mjx.algorithm.config import AwrConfig
+from awr_mjx.algorithm.learner import Learner
+from awr_mjx.envs.base import State
+from awr_mjx.train.engine.evaluation import Evaluator
+from awr_mjx.train.engine.loop import Loop
 from tests.tasks import Chain, Hopeless, Walk
-from train.engine.evaluation import Evaluator
-from train.engine.loop import Loop
 
 EPISODES, SIZE = 32, 5
 

@@ -12,13 +12,13 @@ import jax
 import numpy as np
 import pytest
 
-from envs import registry
-from envs.base import State
+from awr_mjx.envs import registry
+from awr_mjx.envs.base import State
+from awr_mjx.train import evaluate, main
+from awr_mjx.train.engine import config as settings
+from awr_mjx.train.engine import evaluations, metrics_log, restoring
 from tests import runs
 from tests.tasks import Walk
-from train import evaluate, main
-from train.engine import config as settings
-from train.engine import evaluations, metrics_log, restoring
 
 ITERATION = 32 * 8
 SMALL = "--num_envs 32 --rollout_steps 8 --buffer_blocks 2 --batch_size 64 --policy_updates 2 --value_updates 2".split()
@@ -50,11 +50,11 @@ class Approximate(Walk):
 # Episodes are over at once in the fast physics, and never in the exact one.
 ENDLESS = """
 import sys
-from envs import registry
+from awr_mjx.envs import registry
 from tests.train.engine.test_evaluations import GATE, Approximate
-from train.console.errors import run_program
-from train.engine import evaluations
-from train.main import main
+from awr_mjx.train.console.errors import run_program
+from awr_mjx.train.engine import evaluations
+from awr_mjx.train.main import main
 registry.register("endless", lambda: Approximate(bound=0.0, episode_length=2_000_000_000))
 GATE.set()
 apart = sys.argv.pop() == "True"

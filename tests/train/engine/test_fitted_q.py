@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from awr_mjx.fitted_q import FittedQConfig
+from awr_mjx.algorithm.fitted_q import FittedQConfig
+from awr_mjx.train.console.errors import Failed, UserError
+from awr_mjx.train.datasets.data_set import DataSet
+from awr_mjx.train.datasets.packing import packed
+from awr_mjx.train.engine import fitted_q
 from tests.train.datasets.made import episodes
 from tests.trained import make_player
-from train.console.errors import Failed, UserError
-from train.datasets.data_set import DataSet
-from train.datasets.packing import packed
-from train.engine import fitted_q
 
 KINDS = ((4, "terminated"), (3, "truncated"), (5, "both"), (2, "cut off"), (9, "truncated"), (1, "terminated"))
 QUICK = FittedQConfig(gamma=0.9, networks=3, steps=200, batch_size=32, lr=1e-2, hidden=(8,))

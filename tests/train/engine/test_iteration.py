@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from awr_mjx import replay
-from awr_mjx.config import AwrConfig
-from awr_mjx.learner import Learner, LearnerState
+from awr_mjx.algorithm import replay
+from awr_mjx.algorithm.config import AwrConfig
+from awr_mjx.algorithm.learner import Learner, LearnerState
+from awr_mjx.train.engine import loop as loop_module
+from awr_mjx.train.engine.loop import LAYOUT, Loop, TrainState
 from tests.devices import AXIS, on_devices
 from tests.tasks import Walk, leaves_of
-from train.engine import loop as loop_module
-from train.engine.loop import LAYOUT, Loop, TrainState
 
 DEVICES, N = 2, 16
 CONFIG = AwrConfig(

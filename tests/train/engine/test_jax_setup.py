@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from awr_mjx.config import AwrConfig
-from envs import registry
-from envs.base import Env
-from train.console.errors import UserError
-from train.engine import container, jax_setup, surroundings
-from train.engine.config import TrainConfig
-from train.engine.loop import Loop
+from awr_mjx.algorithm.config import AwrConfig
+from awr_mjx.envs import registry
+from awr_mjx.envs.base import Env
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.engine import container, jax_setup, surroundings
+from awr_mjx.train.engine.config import TrainConfig
+from awr_mjx.train.engine.loop import Loop
 
 
 class Environment(dict[str, str]):

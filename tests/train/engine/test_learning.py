@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from envs import registry
-from train.engine.evaluation import Evaluator
-from train.engine.loop import Loop
-from train.engine.presets import PRESETS, preset
+from awr_mjx.envs import registry
+from awr_mjx.train.engine.evaluation import Evaluator
+from awr_mjx.train.engine.loop import Loop
+from awr_mjx.train.engine.presets import PRESETS, preset
 
 
 @pytest.mark.parametrize("name", ["cartpole", "inverted_pendulum"])

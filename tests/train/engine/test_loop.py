@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from awr_mjx.config import AwrConfig
+from awr_mjx.algorithm.config import AwrConfig
+from awr_mjx.train.engine import counters
+from awr_mjx.train.engine.counters import Counter
+from awr_mjx.train.engine.loop import Loop, TrainState
 from tests.tasks import Broken, Chain, Hopeless, leaves_of
-from train.engine import counters
-from train.engine.counters import Counter
-from train.engine.loop import Loop, TrainState
 
 SMALL = AwrConfig(
     rollout_steps=2, buffer_blocks=16, policy_hidden=(8,), value_hidden=(8,), batch_size=32, policy_updates=2,

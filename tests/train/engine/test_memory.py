@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from jax.sharding import AbstractMesh, NamedSharding, PartitionSpec
 
-from train.console.errors import UserError
-from train.engine import container, memory
-from train.engine.memory import MemoryPlan
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.engine import container, memory
+from awr_mjx.train.engine.memory import MemoryPlan
 
 GROUPS_2 = "0::/a/b\n"
 GROUPS_1 = "9:name=systemd:/\n4:memory,hugetlb:/a/b\n1:cpu,cpuacct:/a/b\n0::/\n"

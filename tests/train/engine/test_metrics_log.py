@@ -12,12 +12,12 @@ import pytest
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+from awr_mjx.train import main
+from awr_mjx.train.engine import config, epoch_metrics
+from awr_mjx.train.engine.config import TrainConfig
+from awr_mjx.train.engine.metrics_log import MetricsLog, lines
 from tests import runs
 from tests.trained import python, refusal
-from train import main
-from train.engine import config, epoch_metrics
-from train.engine.config import TrainConfig
-from train.engine.metrics_log import MetricsLog, lines
 
 wandb = pytest.importorskip("wandb")
 SMALL = [*runs.SMALL, "--num_steps", "256", "--wandb"]

@@ -1,9 +1,9 @@
 """Presets."""
 
-from envs import registry
+from awr_mjx.envs import registry
+from awr_mjx.train.engine import config as settings
+from awr_mjx.train.engine import presets
 from tests.trained import pendulum_run, python, refusal  # noqa: F401
-from train.engine import config as settings
-from train.engine import presets
 
 
 def test_presets_are_valid_and_of_tasks_that_exist() -> None:

@@ -12,23 +12,23 @@ import jax
 import numpy as np
 import pytest
 
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.engine import checkpoint_format, restoring
+from awr_mjx.train.engine.checkpointing import Checkpoints
+from awr_mjx.train.engine.loop import Loop, TrainState
 from tests.tasks import leaves_of
 from tests.trained import make_player
-from train.console.errors import UserError
-from train.engine import checkpoint_format, restoring
-from train.engine.checkpointing import Checkpoints
-from train.engine.loop import Loop, TrainState
 
 EMPTY = """
 import json, sys, pathlib
-from train.engine.jax_setup import start_jax
+from awr_mjx.train.engine.jax_setup import start_jax
 start_jax(False, 2)
 import jax, jax.numpy as jnp, numpy as np
-from awr_mjx.config import AwrConfig
+from awr_mjx.algorithm.config import AwrConfig
 from tests.tasks import Chain, leaves_of
-from train.engine.checkpointing import Checkpoints
-from train.engine.loop import Loop
-from train.engine import restoring
+from awr_mjx.train.engine.checkpointing import Checkpoints
+from awr_mjx.train.engine.loop import Loop
+from awr_mjx.train.engine import restoring
 
 class WithEmpty(Chain):
     def reset(self, key):

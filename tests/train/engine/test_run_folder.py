@@ -6,8 +6,8 @@ import pathlib
 
 import pytest
 
-from train.engine import lock, run_folder
-from train.engine.config import TrainConfig
+from awr_mjx.train.engine import lock, run_folder
+from awr_mjx.train.engine.config import TrainConfig
 
 
 def test_a_file_system_without_locks_gets_a_warning(

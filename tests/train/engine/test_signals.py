@@ -9,9 +9,9 @@ import time
 
 import pytest
 
+from awr_mjx.train.engine.signals import Stop
 from tests.runs import running
 from tests.trained import wait_for
-from train.engine.signals import Stop
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -44,7 +44,7 @@ def test_under_nohup_a_closed_terminal_means_nothing() -> None:
 # The main thread is in C for a long time, as it is while XLA compiles.
 BUSY = """
 import ctypes, sys
-from train.engine.signals import Stop
+from awr_mjx.train.engine.signals import Stop
 stop = Stop(careful="careful" in sys.argv)
 print("ready", flush=True)
 while True:

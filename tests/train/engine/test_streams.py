@@ -6,9 +6,9 @@ import re
 import jax
 import numpy as np
 
-from train.engine.streams import stream
+from awr_mjx.train.engine.streams import stream
 
-ROOT = pathlib.Path(__file__).parents[3] / "train"
+ROOT = pathlib.Path(__file__).parents[3] / "awr_mjx" / "train"
 
 
 def bits(keys: list[jax.Array]) -> list[tuple[int, ...]]:

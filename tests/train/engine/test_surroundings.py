@@ -8,18 +8,18 @@ import sys
 import jax
 import pytest
 
-from train.engine import surroundings
+from awr_mjx.train.engine import surroundings
 
 START = """
 import jax
 {before}
-from train.console.errors import run_program
-from train.engine.jax_setup import start_jax
+from awr_mjx.train.console.errors import run_program
+from awr_mjx.train.engine.jax_setup import start_jax
 
 def main():
     start_jax(cpu_devices=2)
     start_jax(lapack=False)
-    from envs import registry
+    from awr_mjx.envs import registry
     registry.make('cartpole')
     import mujoco
     print(jax.numpy.ones(1, float).dtype, jax.device_count())

@@ -15,16 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs import registry
-from envs.base import State
+from awr_mjx.envs import registry
+from awr_mjx.envs.base import State
+from awr_mjx.train import main
+from awr_mjx.train.engine import restoring
+from awr_mjx.train.engine.evaluation import Evaluator
+from awr_mjx.train.engine.loop import Loop, TrainState
 from tests import runs
 from tests.runs import begun, training
 from tests.tasks import Broken, Chain
 from tests.trained import ended, wait_for
-from train import main
-from train.engine import restoring
-from train.engine.evaluation import Evaluator
-from train.engine.loop import Loop, TrainState
 
 SMALL = [*runs.SMALL, "--devices", "1"]
 PER_ITERATION = 16 * 8
@@ -32,11 +32,11 @@ PER_ITERATION = 16 * 8
 # A task whose evaluation takes for ever: nothing ends its episodes but a time limit that is very far away.
 ENDLESS = """
 import sys
-from envs import registry
-from envs.base import State
+from awr_mjx.envs import registry
+from awr_mjx.envs.base import State
 from tests.tasks import Chain
-from train.console.errors import run_program
-from train.main import main
+from awr_mjx.train.console.errors import run_program
+from awr_mjx.train.main import main
 registry.register("endless", lambda: Chain(4, "never", episode_length=2_000_000_000))
 run_program(main)
 """

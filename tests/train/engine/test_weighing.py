@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.datasets import packing
+from awr_mjx.train.datasets.data_set import DataSet
+from awr_mjx.train.engine.player import Player
+from awr_mjx.train.engine.weighing import refuse_without_values, weigh
 from tests.train.datasets.made import episodes
 from tests.trained import make_player
-from train.console.errors import UserError
-from train.datasets import packing
-from train.datasets.data_set import DataSet
-from train.engine.player import Player
-from train.engine.weighing import refuse_without_values, weigh
 
 KINDS = ((4, "terminated"), (3, "truncated"), (5, "both"), (2, "cut off"), (9, "truncated"), (1, "terminated"))
 

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from flax import struct
 
-from awr_mjx.config import AwrConfig
-from awr_mjx.learner import Learner
-from envs.base import BrokenTask, State
+from awr_mjx.algorithm.config import AwrConfig
+from awr_mjx.algorithm.learner import Learner
+from awr_mjx.envs.base import BrokenTask, State
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.engine.config import TrainConfig
+from awr_mjx.train.engine.player import Player
+from awr_mjx.train.engine.streams import stream
+from awr_mjx.train.pictures import film
+from awr_mjx.train.pictures.live import Live
 from tests.trained import SETTINGS
-from train.console.errors import UserError
-from train.engine.config import TrainConfig
-from train.engine.player import Player
-from train.engine.streams import stream
-from train.pictures import film
-from train.pictures.live import Live
 
 
 def test_odd_sizes_are_good_enough_for_images() -> None:

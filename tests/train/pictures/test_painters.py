@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from envs import registry
-from train.console.errors import UserError
-from train.pictures import painters
-from train.pictures.live import Shown
+from awr_mjx.envs import registry
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.pictures import painters
+from awr_mjx.train.pictures.live import Shown
 
 
 def test_cameras() -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from train.console.errors import UserError
-from train.console.files import replacing
-from train.pictures import video
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.console.files import replacing
+from awr_mjx.train.pictures import video
 
 
 def test_gif_keeps_real_time_and_colours(tmp_path: pathlib.Path) -> None:

@@ -1,0 +1,1 @@
+"""Advantage-Weighted Regression: pure functions over arrays. Knows no environment, no file and no flag."""

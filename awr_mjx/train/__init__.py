@@ -1,0 +1,1 @@
+"""The programs: the only place with files, flags, clocks and screens."""

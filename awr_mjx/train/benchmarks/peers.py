@@ -1,0 +1,129 @@
+"""Our AWR, Brax's PPO and Brax's SAC on the same task object, one after the other, same clock and same evaluation.
+
+python -m train.benchmark peers --env ant --minutes 20
+"""
+
+import dataclasses
+import importlib.util
+import pathlib
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from awr_mjx.envs import registry
+from awr_mjx.envs.packages import install
+from awr_mjx.train.benchmarks import brax_settings, campaign, results
+from awr_mjx.train.benchmarks.campaign import Job, Point
+from awr_mjx.train.console import cli
+from awr_mjx.train.console.commands import program
+from awr_mjx.train.console.errors import UserError
+
+PEERS = ("ppo", "sac")
+EVALUATION_SECONDS = 30
+FIRST_MINUTES = 3.0  # from here on, who is ahead is counted
+
+
+@dataclasses.dataclass(frozen=True)
+class PeersBenchmark:
+    """What to compare."""
+
+    env: str = "ant"
+    """Task; ours with its preset, Brax's with the settings that Brax published."""
+    minutes: float = 20.0
+    """Minutes that each one trains, without compiling and evaluations."""
+    seeds: int = 1
+    """Trainings of each."""
+    algorithms: tuple[str, ...] = ("awr", *PEERS)
+    """Which of awr, ppo and sac; `ppo:TASK` has the settings that Brax published for another task."""
+    folder: pathlib.Path | None = None
+    """Folder for the runs; checkpoints/benchmark/peers-<env> if not given. What is finished there stays."""
+    out: pathlib.Path | None = None
+    """JSON file to write, and a PNG of the same name; `results.json` in the folder if not given."""
+
+
+def parts(algorithm: str) -> tuple[str, str]:
+    """The trainer, and the task whose published settings it is to have; empty for its own."""
+    name, _, like = algorithm.partition(":")
+    return name, like
+
+
+def job(config: PeersBenchmark, algorithm: str, seed: int) -> Job:
+    """The training of one algorithm."""
+    common = ("--env", config.env, "--seed", str(seed), "--minutes", f"{config.minutes:g}")
+    if algorithm == "awr":
+        evaluations = max(round(config.minutes * 60 / EVALUATION_SECONDS), 1)
+        return Job(f"awr-{seed}", (*common, "--num_steps", str(10**12), "--num_evals", str(evaluations)))
+    peer, like = parts(algorithm)
+    more = ["--algorithm", peer, "--eval_seconds", str(EVALUATION_SECONDS), *(("--like", like) if like else ())]
+    name = "-".join(filter(None, (peer, like, str(seed))))
+    return Job(name, (*common, *more), module="awr_mjx.train.benchmarks.brax_trainers")
+
+
+def label(algorithm: str) -> str:
+    """An algorithm's name in the figure."""
+    peer, like = parts(algorithm)
+    return "AWR (ours)" if peer == "awr" else f"Brax {peer.upper()}" + (f", settings of {like}" if like else "")
+
+
+def at(points: list[Point], minute: float) -> float:
+    """The mode return of the newest evaluation at or before a minute of training; NaN if there is none."""
+    before = [point["mode_return"] for point in points if point["train_seconds"] <= 60 * minute]
+    return before[-1] if before else float("nan")
+
+
+def compare(curves: dict[str, list[list[Point]]], minutes: float) -> dict[str, Any]:
+    """Mode returns (mean of seeds) by the minute, and from which minute on ours is ahead of every peer to the end."""
+    grid = np.arange(0.5, minutes + 0.25, 0.5)
+    table = {name: [float(np.mean([at(c, m) for c in seeds])) for m in grid] for name, seeds in curves.items()}
+    others = [name for name in table if name != "awr"]
+    ahead = None
+    if "awr" in table and others:
+        behind = [m for i, m in enumerate(grid) if not all(table["awr"][i] > table[name][i] for name in others)]
+        ahead = 0.0 if not behind else float(behind[-1] + 0.5) if behind[-1] < grid[-1] else None
+    return {"minutes": [float(m) for m in grid], "mode_return": table, "ours_ahead_from_minute": ahead}
+
+
+def show(env: str, found: dict[str, Any], curves: dict[str, list[list[Point]]]) -> None:
+    """Prints the table."""
+    names = list(curves)
+    table = Table("minute", *names, title=f"{env}: mode return")
+    for i, minute in enumerate(found["minutes"]):
+        if minute in (1.0, 2.0, FIRST_MINUTES) or minute % 5 == 0:
+            table.add_row(f"{minute:g}", *(f"{found['mode_return'][name][i]:.0f}" for name in names))
+    table.add_section()
+    last = {name: [points[-1] for points in seeds if points] for name, seeds in curves.items()}
+    for label, key in (("env steps", "env_steps"), ("compile s", "compile_seconds"), ("all s", "wall_seconds")):
+        table.add_row(label, *(", ".join(f"{p[key]:,.0f}" for p in last[name]) for name in names))
+    Console(width=110).print(table)
+    ahead = found["ours_ahead_from_minute"]
+    print("AWR is not ahead at the end" if ahead is None else f"AWR is ahead from minute {ahead:g} to the end")
+
+
+def main(args: list[str]) -> int:
+    """Trains all, one after the other, and prints; writes JSON and a figure."""
+    prog = f"{program('benchmark')} peers"
+    config = cli.parse(PeersBenchmark, args, prog=prog, description=(__doc__ or "").strip())
+    folder = config.folder or campaign.default_folder("peers", config.env)
+    out = results.place(config.out, folder)
+    if not 0.5 <= config.minutes < float("inf") or config.seeds < 1:
+        raise UserError("minutes must be 0.5 or more, since they are compared every half minute, and seeds positive")
+    peers = {name for name in config.algorithms if parts(name)[0] in PEERS}
+    wrong = set(config.algorithms) - {"awr", *peers}
+    if wrong or not config.algorithms:
+        raise UserError(f"unknown algorithm {', '.join(sorted(wrong)) or 'none'}: choose of awr, ppo and sac")
+    registry.find(config.env)
+    for name, like in map(parts, peers):  # before hours of training, not after them
+        brax_settings.hyper_parameters(name, config.env, like)
+    if peers and importlib.util.find_spec("brax") is None:
+        raise UserError(f"Brax's trainers need Brax: {install('brax')}")
+    todo = {name: [job(config, name, seed) for seed in range(config.seeds)] for name in config.algorithms}
+    campaign.train([one for same in todo.values() for one in same], folder)
+    curves = {name: [campaign.curve(folder / one.name) for one in same] for name, same in todo.items()}
+    found = compare(curves, config.minutes)
+    result = {"env": config.env, "comparison": found, "curves": curves}
+    panels = {config.env: {label(name): same for name, same in curves.items()}}
+    results.write(out, result, panels, "train_seconds")
+    show(config.env, found, curves)
+    return 0

@@ -1,0 +1,77 @@
+"""Figures of learning curves."""
+
+import contextlib
+import math
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from awr_mjx.train.benchmarks.campaign import Point
+from awr_mjx.train.console.files import replacing
+
+Curves = dict[str, list[list[Point]]]  # label -> a curve per seed
+UNITS = {"train_seconds": (60.0, "minutes of training"), "env_steps": (1e6, "million env steps")}
+
+
+def draw(panels: dict[str, Curves], x: str, path: pathlib.Path, levels: Sequence[float] = ()) -> None:
+    """Writes a PNG with a panel for each set of curves: every seed a thin line, their mean a thick one.
+
+    `x` is a key of `UNITS`; `levels` are mode returns to mark with a line.
+    """
+    with panels_of(path, len(panels)) as axes:
+        for axis, (name, curves) in zip(axes, panels.items(), strict=True):
+            draw_curves(axis, curves, x)
+            axis.set_title(name)
+            for level in levels:
+                axis.axhline(level, color="0.6", linewidth=0.8, linestyle="--")
+        axes[0].set_ylabel("mode return")
+
+
+@contextlib.contextmanager
+def panels_of(path: pathlib.Path, panels: int = 1, share: bool = True) -> Iterator[Any]:
+    """Gives the axes of `panels` panels, up to three side by side; what the block draws becomes the PNG `path`.
+
+    They `share` one scale, or have one each.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    columns = panels if panels <= 3 else math.ceil(math.sqrt(panels))
+    rows = math.ceil(panels / columns)
+    drawn, axes = plt.subplots(rows, columns, figsize=(6.4 * columns, 4.2 * rows), squeeze=False, sharey=share)
+    for unused in axes.flat[panels:]:
+        unused.set_axis_off()
+    try:
+        yield axes.flat[:panels]
+        drawn.tight_layout()
+        with replacing(path) as part:
+            drawn.savefig(part, format="png", dpi=110)
+    finally:
+        plt.close(drawn)
+
+
+def draw_curves(axis: Any, curves: Curves, x: str) -> None:
+    """Draws into one matplotlib axis what `draw` draws into each."""
+    unit, label = UNITS[x]
+    for number, (name, seeds) in enumerate(curves.items()):
+        color = f"C{number}"
+        lines = [np.array([[p[x] / unit, p["mode_return"]] for p in points]).T for points in seeds if points]
+        if not lines:
+            continue
+        for places, values in lines:
+            axis.plot(places, values, color=color, linewidth=0.7, alpha=0.5, marker=".", markersize=4)
+        grid = np.linspace(0, min(places[-1] for places, _ in lines), 100)
+        grid = grid[grid >= max(places[0] for places, _ in lines)]
+        if len(grid):
+            mean = np.mean([np.interp(grid, places, values) for places, values in lines], axis=0)
+            axis.plot(grid, mean, color=color, linewidth=2, label=f"{name} ({len(lines)})" if len(lines) > 1 else name)
+        else:
+            axis.plot([], [], color=color, label=name)
+    axis.set_xlim(left=0.0)
+    axis.set_xlabel(label)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)

@@ -1,0 +1,137 @@
+"""What the user of a training sees: lines that stay, and one line that moves on (plain lines in a pipe)."""
+
+import math
+import sys
+import time
+from typing import IO, cast
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from awr_mjx.train.console.unfailing import Unfailing
+
+PLAIN_SECONDS = 10.0  # between two progress lines in a pipe
+BAR = 6  # characters
+
+Field = tuple[str, str]  # what a progress line says, in full and in short
+
+
+class Screen:
+    """What the user sees while a run goes on. Nothing here raises, whatever becomes of the terminal or the pipe."""
+
+    def __init__(self, total_steps: int, minutes: float, clock: str = "env_steps") -> None:
+        """A run ends after `total_steps` of its `clock` or `minutes` (0: no limit), whichever comes first."""
+        self._console = Console(file=cast(IO[str], Unfailing(sys.stdout)), highlight=False, soft_wrap=True)
+        limit = f" or {minutes:g} minutes" if minutes else ""
+        words = self._clock = clock.replace("_", " ")
+        self._whole = f"{total_steps:,} {words}{limit}", f"{short(total_steps)} steps{limit}"
+        self._last = -math.inf
+        self._begun: tuple[float, float] | None = None  # time and share of the first line, when all is compiled
+        self._share, self._fields = 0.0, list[Field]()
+        self._live: Live | None = None
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, refresh_per_second=4, get_renderable=self._line)
+            self._live.start()
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._console.print(text, markup=False, emoji=False)
+        self._console.file.flush()
+
+    def progress(
+        self, steps: int, share: float, values: dict[str, float], mode_return: float | None, quarantined: int
+    ) -> None:
+        """Moves the progress line on to `steps`, a `share` of the run.
+
+        `values` are an epoch's metrics, `quarantined` is the run's count.
+        """
+        now = time.monotonic()
+        self._begun = self._begun or (now, share)
+        left = time_left(now - self._begun[0], self._begun[1], share)
+        self._share = min(share, 1.0)
+        self._fields = fields(steps, self._whole, self._share, left, values, mode_return, quarantined, self._clock)
+        if self._live is None and now - self._last >= PLAIN_SECONDS:
+            self._last = now
+            self.say(", ".join(long for long, _ in self._fields))
+
+    def close(self) -> None:
+        """Leaves the terminal as it was."""
+        if self._live:
+            self._live.stop()
+
+    def last_words(self, text: str) -> None:
+        """The last line of a program that ends where it is."""
+        self.close()
+        self.say(text)
+
+    def _line(self) -> Table:
+        """The line that moves, on one row of the terminal."""
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        if self._fields:
+            line = fit(self._fields, self._console.width - BAR - 3)
+            bar = ProgressBar(total=1.0, completed=self._share, width=BAR)
+            grid.add_row(bar, Text(line, style="cyan", no_wrap=True, overflow="ellipsis"))
+        return grid
+
+
+def fields(
+    steps: int,
+    whole: Field,
+    share: float,
+    left: str,
+    values: dict[str, float],
+    mode_return: float | None,
+    quarantined: int,
+    clock: str = "env steps",
+) -> list[Field]:
+    """What a progress line says, what matters most first. `left` is empty, and metrics are left out, if not known."""
+    found = [(f"{share:.0%}", f"{share:.0%}")]
+    if left:
+        found.append((f"{left} left", f"{left} left"))
+    if quarantined:
+        found.append((f"{quarantined:,} quarantined", f"{short(quarantined)} quarantined"))
+    if mode_return is not None:
+        found.append((f"mode return {number(mode_return)}", f"return {number(mode_return)}"))
+    found.append((f"{steps:,} of {whole[0]}", f"{short(steps)} of {whole[1]}"))
+    speed = values[f"{clock.replace(' ', '_')}_per_second"]
+    found.append((f"{speed:,.0f} {clock}/s", f"{short(speed)}/s"))
+    if "reward_per_step" in values:
+        reward = number(values["reward_per_step"])
+        found.append((f"reward/step {reward}", f"reward {reward}"))
+    return found
+
+
+def fit(found: list[Field], width: int) -> str:
+    """The fields in a line of at most `width` characters: in full, in short, or the first few of them."""
+    for line in (", ".join(field[form] for field in found) for form in (0, 1)):
+        if len(line) <= width:
+            return line
+    shown = [field[1] for field in found]
+    while len(shown) > 1 and len(", ".join(shown)) > width:
+        shown.pop()
+    return ", ".join(shown)[: max(width, 0)]
+
+
+def time_left(seconds: float, start: float, share: float) -> str:
+    """The time to the end of a run that went from share `start` to `share` in `seconds`, evaluations and all."""
+    if share <= start:
+        return ""
+    minutes, rest = divmod(round(seconds * max(1 - share, 0) / (share - start)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A return or a reward for people, in `digits` significant digits or whole: '2,228', '12.3', '0.00412'."""
+    return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
+
+
+def short(count: float) -> str:
+    """A count in a few characters: '950', '18.7k', '3.15M'."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count:.3g}"

@@ -1,0 +1,158 @@
+"""What a run's policy is worth: its evaluations, between epochs or beside them, and what they tell the logs."""
+
+import functools
+import threading
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from awr_mjx.envs import absent
+from awr_mjx.train.console.screen import Screen, number
+from awr_mjx.train.engine.checkpointing import Checkpoints
+from awr_mjx.train.engine.clock import Clock
+from awr_mjx.train.engine.config import TrainConfig
+from awr_mjx.train.engine.evaluation import Episodes, Evaluator, exact_evaluator
+from awr_mjx.train.engine.loop import Loop, TrainState
+from awr_mjx.train.engine.metrics_log import MetricsLog, Values
+from awr_mjx.train.engine.signals import Stop
+from awr_mjx.train.engine.static_loop import StaticLoop
+from awr_mjx.train.engine.streams import stream
+
+
+def apart() -> bool:
+    """Whether the host's cores are free while a training runs."""
+    return jax.default_backend() != "cpu"
+
+
+class _Beside(threading.Thread):
+    """An evaluation of what `state` had learned after `steps`, which runs beside the training."""
+
+    def __init__(self, evaluate: Callable[[], Episodes | None], steps: int, values: Values) -> None:
+        super().__init__(daemon=True)
+        self._evaluate, self.steps, self.values = evaluate, steps, values
+        self.found: Episodes | None = None
+        self.problem: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self.found = self._evaluate()
+        except Exception as problem:  # whatever goes wrong there must not end the training
+            self.problem = problem
+
+
+class Evaluations:
+    """Plays the mode action for whole episodes, the same start states each time; training does not notice.
+
+    Where a task trains on an approximation of its physics, the mode return is that of the exact physics, unless the
+    run's `eval_physics` is "fast", and that of the approximation is told beside it. The exact physics runs on the
+    host's cores: between epochs where these train, and beside the training where an accelerator does.
+
+    Attributes:
+      mode_return: the newest, None before the first.
+      best: the highest, likewise.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        loop: Loop | StaticLoop,
+        screen: Screen,
+        stop: Stop,
+        clock: Clock,
+        log: MetricsLog,
+        saves: Checkpoints,
+    ) -> None:
+        """Evaluates what `loop` learns; tells `screen` and `log`, and `saves` which of its checkpoints is best."""
+        self._config, self._loop, self._screen, self._stop = config, loop, screen, stop
+        self._clock, self._log, self._saves = clock, log, saves
+        self._words = config.clock_words
+        self._here = self._exact = None
+        if config.env != absent.NAME:
+            self._here = Evaluator(loop.env, loop.learner, config.eval_envs, loop.mesh)
+            if config.eval_physics == "exact":
+                self._exact = exact_evaluator(loop.env, loop.learner, config.eval_envs)
+        self._beside: _Beside | None = None
+        self.mode_return: float | None = log.newest.get("mode_return")
+        self.best: float | None = max(saves.returns.values(), default=None)
+
+    def compile(self, state: TrainState) -> None:
+        """Compiles what an evaluation needs."""
+        for evaluate in (self._here, self._exact):
+            if evaluate:
+                evaluate.compile(state.learner.policy, state.learner.normalizer)
+
+    def evaluate(self, state: TrainState, steps: int) -> None:
+        """Evaluates what `state` has learned after `steps`; what is held out of logged data is looked at first.
+
+        A stop breaks it off, and then nothing is told. Beside a training it has only begun here: `take` tells of it.
+        """
+        self.take(wait=True)
+        learner = state.learner
+        if self._loop.held_out:
+            seen = self._loop.held_out(learner)
+            self._log.write(steps, seen)
+            shown = ", ".join(f"{name[9:].replace('_', ' ')} {number(value)}" for name, value in seen.items())
+            self._screen.say(f"{steps:,} {self._words}: {self._loop.held_out.episodes:,} held-out episodes: {shown}")
+        if not self._here:
+            self._clock.note("evaluate")
+            self._log.write(steps, self._clock.report())
+            return
+        values = {"gradient_steps": float(int(state.counts.gradient_steps))}
+        found = self._here.unless(self._stopped, learner.policy, learner.normalizer, self._key())
+        if found and self._exact:
+            values |= {"mode_return_fast": float(found.returns.mean()), "mode_whole_fast": self._whole(found)}
+            if apart():
+                policy, stats = jax.tree.map(jnp.copy, (learner.policy, learner.normalizer))  # the state is donated
+                self._clock.note("evaluate")
+                play = functools.partial(self._exact.unless, self._stopped, policy, stats, self._key())
+                self._beside = _Beside(play, steps, values | self._clock.report())
+                self._beside.start()
+                return
+            found = self._exact.unless(self._stopped, learner.policy, learner.normalizer, self._key())
+        self._clock.note("evaluate")
+        if found:
+            self._tell(found, steps, values | self._clock.report())
+
+    def take(self, wait: bool = False) -> None:
+        """Tells of the evaluation beside the training, if it is over, or when it is (`wait`)."""
+        beside = self._beside
+        if beside and wait:
+            beside.join()
+        if not beside or beside.is_alive():
+            return
+        self._beside = None
+        if beside.problem:
+            words = " ".join(str(beside.problem).split())
+            self._screen.say(f"warning: the evaluation at {beside.steps:,} {self._words} broke off: {words}")
+        if beside.found:
+            self._tell(beside.found, beside.steps, beside.values)
+
+    def _tell(self, found: Episodes, steps: int, values: Values) -> None:
+        """Logs and shows what the episodes gave, with `values`; their mean return is that of the checkpoint there."""
+        returns, lengths, env = found.returns, found.lengths, self._loop.env
+        self.mode_return = self._saves.returns[steps] = float(returns.mean())
+        self.best = self.mode_return if self.best is None else max(self.best, self.mode_return)
+        values |= {"mode_return": self.mode_return, "mode_return_std": float(returns.std())}
+        values |= {"mode_steps": float(lengths.mean()), "mode_whole": self._whole(found)}
+        share = found.return_share(env)
+        values |= {} if share is None else {"mode_return_share": share}
+        values |= {f"mode_{name}": value for name, value in found.terms_per_step().items()}
+        if trouble := found.trouble():
+            values["mode_broken"] = float(found.broken.sum())
+            self._screen.say(f"warning: {trouble}")
+        self._log.write(steps, values)
+        fast = f"; {number(values['mode_return_fast'], 4)} in the fast physics" if "mode_return_fast" in values else ""
+        self._screen.say(
+            f"{steps:,} {self._words}: mode return {number(self.mode_return, 4)} ± {number(float(returns.std()))} over "
+            f"{len(returns)} episodes of {lengths.mean():.0f} steps on average, {values['mode_whole']:.0%} whole{fast}"
+        )
+
+    def _key(self) -> jax.Array:
+        return stream(self._config.seed, "evaluation")
+
+    def _stopped(self) -> bool:
+        return bool(self._stop.asked)
+
+    def _whole(self, found: Episodes) -> float:
+        return found.whole(self._loop.env.episode_length)

@@ -1,0 +1,59 @@
+"""What the shell or the user's own program has set, where it would stop a run or change its results."""
+
+import os
+import pathlib
+
+import jax
+
+from awr_mjx.train.console.errors import UserError, warn
+
+
+def was_used() -> bool:
+    """Whether JAX has made its devices already, for instance for an array in a module of the user's."""
+    before = jax.config.jax_num_cpu_devices  # type: ignore[attr-defined]
+    try:
+        jax.config.update("jax_num_cpu_devices", before + 1)  # refused from then on
+    except RuntimeError:
+        return True
+    jax.config.update("jax_num_cpu_devices", before)
+    return False
+
+
+def refuse_lost_flags(flags: list[str]) -> None:
+    """Raises UserError if XLA `flags` that are to be set come too late."""
+    if flags and was_used() and jax.default_backend() == "cpu":
+        raise UserError(
+            "JAX has been used before this program could set it up, as by an array made where a module is imported: "
+            "make such arrays with NumPy or in the task's __init__, or name the module with --tasks FILE.py"
+        )
+
+
+def single_precision() -> None:
+    """Switches double precision off, with a warning: everything here is made and measured for float32."""
+    if jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+        jax.config.update("jax_enable_x64", False)
+        warn(["double precision (JAX_ENABLE_X64) is switched off: all of this is made for float32"])
+
+
+def find_devices() -> None:
+    """Raises UserError if the platform that the user has chosen is not there."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        chosen = jax.config.jax_platforms  # type: ignore[attr-defined]
+        words = " ".join(str(error).split())[:200] or "it is not there"
+        raise UserError(f"JAX cannot start with JAX_PLATFORMS={chosen}: {words}: unset it, or set it to cpu") from error
+
+
+def cache_folder() -> str | None:
+    """The folder for compiled programs; None, with a warning, where there is no place for one."""
+    try:
+        cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "awr_mjx" / "jax"
+        cache.mkdir(parents=True, exist_ok=True)
+        if os.access(cache, os.W_OK):
+            return str(cache)
+        problem = f"{cache} cannot be written to"
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
+        problem = str(error).rstrip(".")
+    warn([f"compiled programs are not kept between processes ({problem}): set JAX_COMPILATION_CACHE_DIR to a folder"])
+    return None

@@ -1,0 +1,162 @@
+"""What draws a moment of an episode: MuJoCo's renderer without a screen, or the task's own picture."""
+
+import contextlib
+import os
+import pathlib
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from awr_mjx.envs import absent
+from awr_mjx.envs.base import BrokenTask, Env
+from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.engine.jax_setup import start_jax
+from awr_mjx.train.engine.player import Player, load_policy
+from awr_mjx.train.engine.task_files import STAYED, Moved
+from awr_mjx.train.pictures.live import Shown
+
+GHOST = (0.45, 0.65, 1.0, 0.35)  # red, green, blue and how opaque, of what is imitated
+
+
+def load(run: pathlib.Path, step: int | None = None, moved: Moved = STAYED) -> Player:
+    """The policy of a run, as `awr_mjx.train.engine.player.load_policy`, in a process that can draw it.
+
+    Raises:
+      UserError: if there is none, or it cannot be drawn here.
+    """
+    trouble = prepare_graphics()
+    # One environment is quicker on the CPU, and an accelerator may be busy training.
+    jax.config.update("jax_platforms", "cpu")
+    start_jax()
+    try:
+        player = load_policy(run, step, moved)
+    except (ImportError, RuntimeError) as error:  # MuJoCo's own, for the same reason
+        raise trouble or error from error
+    if trouble and not hasattr(player.env, "picture"):
+        raise trouble
+    return player
+
+
+def prepare_graphics() -> UserError | None:
+    """Chooses EGL where there is no screen. Must come before anything else imports MuJoCo, which looks only once.
+
+    Returns what is wrong if MuJoCo's renderer cannot be loaded at all.
+    """
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        os.environ.setdefault("MUJOCO_GL", "egl")
+    try:
+        import mujoco
+
+        mujoco.Renderer  # noqa: B018  # missing if its own imports failed
+    except Exception as error:
+        return _no_renderer(error)
+    return None
+
+
+def _no_renderer(error: Exception) -> UserError:
+    """What to do about whatever OpenGL, its Python bindings or MuJoCo raised."""
+    chosen = os.environ.get("MUJOCO_GL")
+    how = f"MUJOCO_GL={chosen}" if chosen else "a screen"
+    return UserError(
+        f"cannot render here with {how} ({type(error).__name__}: {str(error)[:200]}): "
+        "install OpenGL for use without a screen (Debian, Ubuntu: apt-get install libegl1 libgl1) and set MUJOCO_GL=egl"
+    )
+
+
+def make_renderer(env: Env, width: int, height: int) -> Any:
+    """A `mujoco.Renderer` of `width` x `height` pixels for the task's model, whose offscreen buffer grows if it must.
+
+    Raises:
+      UserError: if nothing can be rendered on this computer.
+    """
+    import mujoco
+
+    model = env.mj_model  # type: ignore[attr-defined]
+    screen = model.vis.global_
+    screen.offwidth, screen.offheight = max(screen.offwidth, width), max(screen.offheight, height)
+    try:
+        return mujoco.Renderer(model, height, width)
+    except Exception as error:
+        raise _no_renderer(error) from error
+
+
+def find_camera(env: Env, name: str | None) -> str | int:
+    """The camera to use, by name, or -1 for the free one, which looks at the whole model from a fixed place.
+
+    Raises:
+      UserError: if the task cannot be rendered, or has no camera called `name`.
+    """
+    if isinstance(env, absent.Absent):
+        raise UserError(absent.WORDS)
+    if hasattr(env, "picture"):
+        if name:
+            raise UserError(f"the task has no camera {name!r}: it draws its own picture; leave --camera out")
+        return -1
+    if not hasattr(env, "mj_model"):
+        raise UserError("this task cannot be rendered yet: it has no MuJoCo model and draws no picture")
+    model = env.mj_model
+    known = [model.camera(i).name for i in range(model.ncam)]
+    name = name or ("track" if "track" in known else "free")
+    if name != "free" and name not in known:
+        raise UserError(f"the model has no camera {name!r}; it has {', '.join([*known, 'free'])}")
+    return name if name in known else -1
+
+
+def _own_picture(env: Any, shown: Shown, width: int, height: int) -> np.ndarray:
+    """What the task draws itself."""
+    try:
+        image = np.asarray(env.picture(shown.pose, shown.action, width, height))
+    except Exception as error:  # of whatever kind somebody else's code raises
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        words = f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+        raise BrokenTask(f"broken task: picture raises {words}") from error
+    if image.dtype != np.uint8 or image.shape != (height, width, 3):
+        given = f"{image.dtype}{list(image.shape)}"
+        raise BrokenTask(f"broken task: picture gives {given}, not uint8{[height, width, 3]} (height, width, colours)")
+    return image
+
+
+@contextlib.contextmanager
+def painter(env: Env, width: int, height: int, camera: str | int) -> Iterator[Callable[[Shown], np.ndarray]]:
+    """Gives a function that draws a moment as an image, uint8 [height, width, 3].
+
+    Raises:
+      UserError: if nothing can be rendered on this computer.
+      BrokenTask: from that function, if the task's own picture is none.
+    """
+    if hasattr(env, "picture"):
+        yield lambda shown: _own_picture(env, shown, width, height)
+        return
+    import mujoco
+
+    model = env.mj_model  # type: ignore[attr-defined]
+    data, other = mujoco.MjData(model), mujoco.MjData(model)
+    with make_renderer(env, width, height) as renderer:
+
+        def paint(shown: Shown) -> np.ndarray:
+            data.qpos[:] = shown.pose
+            mujoco.mj_forward(model, data)
+            renderer.update_scene(data, camera=camera)
+            if shown.ghost is not None:
+                other.qpos[:] = shown.ghost
+                mujoco.mj_forward(model, other)
+                _add_ghost(model, other, renderer.scene)
+            return renderer.render()
+
+        yield paint
+
+
+def _add_ghost(model: Any, data: Any, scene: Any) -> None:
+    """Adds the moving bodies of `data` to a MuJoCo scene, translucent."""
+    import mujoco
+
+    first = scene.ngeom
+    option, perturbation = mujoco.MjvOption(), mujoco.MjvPerturb()
+    mujoco.mjv_addGeoms(model, data, option, perturbation, int(mujoco.mjtCatBit.mjCAT_DYNAMIC), scene)
+    for geom in range(first, scene.ngeom):
+        scene.geoms[geom].rgba[:] = GHOST
+        scene.geoms[geom].matid = -1
