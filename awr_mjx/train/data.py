@@ -24,6 +24,7 @@ from awr_mjx.train.engine import config as settings
 from awr_mjx.train.engine import fitted_q, weighing
 from awr_mjx.train.engine.jax_setup import start_jax
 from awr_mjx.train.engine.player import Player, load_policy
+from awr_mjx.train.engine.restoring import Step
 from awr_mjx.train.engine.streams import check_seed
 from awr_mjx.train.engine.task_files import Moved, MovedOption
 from awr_mjx.train.pictures import data_figure
@@ -83,8 +84,8 @@ class Weigh:
     """Run folder, of a run that has learned values: online or from data, of the set's task."""
     out: pathlib.Path
     """NAME.npz or NAME.parquet: episode, step, value, return, advantage and weight of every step."""
-    step: int | None = None
-    """Checkpoint, by its steps; the newest sound one if not given."""
+    step: Step = None
+    """Checkpoint, by its steps, or `best`; the newest sound one if not given."""
     moved: MovedOption = dataclasses.field(default_factory=Moved)
     """Where files of the task are now that have been moved."""
 
@@ -96,8 +97,8 @@ class Fqe:
     wanted: Annotated[Wanted, tyro.conf.arg(name="")]
     run: pathlib.Path
     """Run folder, of the set's task."""
-    step: int | None = None
-    """Checkpoint, by its steps; the newest sound one if not given."""
+    step: Step = None
+    """Checkpoint, by its steps, or `best`; the newest sound one if not given."""
     moved: MovedOption = dataclasses.field(default_factory=Moved)
     """Where files of the task are now that have been moved."""
     episodes_held_out: float = 0.1

@@ -12,6 +12,7 @@ from awr_mjx.train.console.files import check_writable, write_and_tell
 from awr_mjx.train.engine.evaluation import Evaluator, exact_evaluator
 from awr_mjx.train.engine.jax_setup import start_jax
 from awr_mjx.train.engine.player import load_policy
+from awr_mjx.train.engine.restoring import Step
 from awr_mjx.train.engine.streams import check_seed, stream
 from awr_mjx.train.engine.task_files import Moved, MovedOption
 
@@ -28,8 +29,8 @@ class EvaluateConfig:
     """Whole episodes to play, all at once; at most 1,000,000."""
     seed: int = 0
     """Start states follow from this."""
-    step: int | None = None
-    """Checkpoint, by its env steps; the newest sound one if not given."""
+    step: Step = None
+    """Checkpoint, by its env steps, or `best` for that of the best mode return; the newest sound one if not given."""
     sample: bool = False
     """Draw actions from the policy, as in training, instead of its mode."""
     physics: Literal["exact", "fast"] = "exact"

@@ -19,6 +19,7 @@ from awr_mjx.train.console.files import replacing
 from awr_mjx.train.engine import config as settings
 from awr_mjx.train.engine.jax_setup import start_jax
 from awr_mjx.train.engine.player import Player, load_policy
+from awr_mjx.train.engine.restoring import Step
 from awr_mjx.train.engine.task_files import Moved, MovedOption
 from awr_mjx.train.policies import formats
 from awr_mjx.train.policies.formats import KINDS, Kind
@@ -34,8 +35,8 @@ class ExportConfig:
     """Run folder."""
     out: pathlib.Path | None = None
     """File to write; RUN/policy.<format> if not given."""
-    step: int | None = None
-    """Checkpoint, by its env steps; the newest sound one if not given."""
+    step: Step = None
+    """Checkpoint, by its env steps, or `best` for that of the best mode return; the newest sound one if not given."""
     format: Literal["npz", "onnx", "stablehlo"] | None = None
     """npz: NumPy arrays, played by train/policies/npz_player.py; onnx: for onnxruntime and others; stablehlo: for
     `jax.export` on CPU, CUDA and TPU. What `out` ends in, or npz, if not given."""

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import pathlib
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -44,8 +44,8 @@ class RecordConfig:
     """Environments that step at once; 0: as many as play about one episode each, up to 4,096."""
     seed: int = 0
     """Everything random follows from this."""
-    step: tuple[int, ...] = ()
-    """Checkpoint, by its steps; the newest sound one if not given. Of several, each plays an equal share of `steps`."""
+    step: tuple[int | Literal["best"], ...] = ()
+    """Checkpoint, by its steps, or `best`; the newest sound one if not given. Several share `steps` evenly."""
     task: Annotated[TaskOptions, tyro.conf.arg(name="env")] = dataclasses.field(default_factory=TaskOptions)
     """Options of the task, where they are to be others than in training."""
 

@@ -21,6 +21,7 @@ from awr_mjx.train.console.files import check_writable, write_and_tell
 from awr_mjx.train.engine.evaluation import Evaluator
 from awr_mjx.train.engine.jax_setup import start_jax
 from awr_mjx.train.engine.player import Player, load_policy
+from awr_mjx.train.engine.restoring import Step
 from awr_mjx.train.engine.streams import check_seed, stream
 from awr_mjx.train.engine.task_files import Moved, MovedOption
 
@@ -35,8 +36,8 @@ class TransferConfig:
     """Whole episodes to play, there and here."""
     seed: int = 0
     """Start states follow from this."""
-    step: int | None = None
-    """Checkpoint, by its env steps; the newest sound one if not given."""
+    step: Step = None
+    """Checkpoint, by its env steps, or `best` for that of the best mode return; the newest sound one if not given."""
     out: pathlib.Path | None = None
     """JSON file to write; RUN/transfer.json if not given."""
     timestep: float = 1 / 480

@@ -28,6 +28,7 @@ from awr_mjx.train.console.errors import UserError, run_program
 from awr_mjx.train.engine import restoring
 from awr_mjx.train.engine.jax_setup import start_jax
 from awr_mjx.train.engine.player import Player, load_policy
+from awr_mjx.train.engine.restoring import Step
 from awr_mjx.train.engine.streams import check_seed
 from awr_mjx.train.engine.task_files import Moved, MovedOption
 from awr_mjx.train.pictures.clip_page import Ghost, Places
@@ -48,8 +49,8 @@ class WatchConfig:
 
     run: pathlib.Path
     """Run folder."""
-    step: int | None = None
-    """Checkpoint, by its env steps; the newest sound one, and those that come after it, if not given."""
+    step: Step = None
+    """Checkpoint, by its env steps, or `best`; the newest sound one, and those that come after it, if not given."""
     seed: int = 0
     """Start states follow from this."""
     host: str = "127.0.0.1"
@@ -93,9 +94,8 @@ class Page:
         self._notice = ""
         self.playing = True
         self._scene = ViserMujocoScene(server, self._model, num_envs=1)
-        self._ghost = (
-            None if live.shown.ghost is None else Ghost(server, self._model, self._scene.fixed_bodies_frame.name)
-        )
+        fixed = self._scene.fixed_bodies_frame.name
+        self._ghost = None if live.shown.ghost is None else Ghost(server, self._model, fixed)
         self._clips = [pathlib.Path(name).stem for name in player.config.task.clip]
         self._build()
 
@@ -113,7 +113,7 @@ class Page:
         self._action.on_update(lambda _: self._wish(self._choose_action))
         self._seed = gui.add_number("Seed", self._config.seed, min=0, max=2**32 - 1, step=1)
         self._seed.on_update(lambda _: self._wish(self._restart))
-        chosen = NEWEST if self._follow else str(self._config.step)
+        chosen = NEWEST if self._follow else str(self._live.trained)
         self._checkpoint = gui.add_dropdown("Checkpoint", self._options(), initial_value=chosen)
         self._checkpoint.on_update(lambda _: self._wish(self._choose_checkpoint))
         if self._live.clip_seconds:

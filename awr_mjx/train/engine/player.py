@@ -13,6 +13,7 @@ from awr_mjx.train.console.errors import UserError, warn
 from awr_mjx.train.engine import config as settings
 from awr_mjx.train.engine import restoring, run_folder, task_files
 from awr_mjx.train.engine.config import TrainConfig
+from awr_mjx.train.engine.restoring import Step
 from awr_mjx.train.engine.task_files import STAYED, Moved
 
 
@@ -41,13 +42,15 @@ def _absent(run: pathlib.Path) -> Env:
         raise UserError(f"{run / 'config.json'} does not say what data the run learned from") from error
 
 
-def load_policy(run: pathlib.Path, step: int | None = None, moved: Moved = STAYED) -> Player:
+def load_policy(run: pathlib.Path, step: Step = None, moved: Moved = STAYED) -> Player:
     """The policy of the run in folder `run`, from its newest sound checkpoint or from `step`, as `load_policies`."""
     return load_policies(run, (step,), moved)[0]
 
 
-def load_policies(run: pathlib.Path, steps: Sequence[int | None], moved: Moved = STAYED) -> list[Player]:
+def load_policies(run: pathlib.Path, steps: Sequence[Step], moved: Moved = STAYED) -> list[Player]:
     """The policies of the run in folder `run`, from checkpoints `steps`; None is the newest sound one.
+
+    "best" is the one of the highest mode return.
 
     Their task is made of the files that the run was trained with, or of those that have been `moved`.
 

@@ -13,11 +13,12 @@ from awr_mjx.train.datasets.recorded import from_rows
 from awr_mjx.train.engine import config as settings
 from awr_mjx.train.engine import jax_setup, restoring, run_folder, task_files
 from awr_mjx.train.engine.loop import Loop
+from awr_mjx.train.engine.restoring import Step
 from awr_mjx.train.engine.task_files import STAYED, Moved
 
 
-def ring(run: pathlib.Path, step: int | None = None, moved: Moved = STAYED) -> tuple[DataSet, int]:
-    """What the ring of a checkpoint of `run`, the newest or `step`, holds, oldest first, and the steps of that one.
+def ring(run: pathlib.Path, step: Step = None, moved: Moved = STAYED) -> tuple[DataSet, int]:
+    """What the ring of a checkpoint of `run`, `step` or the newest, holds, oldest first, and the steps of that one.
 
     Raises:
       UserError: if the run has none, because it learned from logged data or was saved without its ring.

@@ -3,7 +3,7 @@
 import contextlib
 import pathlib
 import shlex
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,9 @@ from awr_mjx.train.engine.checkpoint_format import (
     storable,
 )
 from awr_mjx.train.engine.loop import TrainState
+
+# A checkpoint: by its steps, the one of the highest mode return, or the newest sound one.
+Step = int | Literal["best"] | None
 
 
 class Damaged(Exception):
@@ -106,8 +109,8 @@ def _zeros(described: Any) -> jax.Array:
     return jnp.zeros(described.shape, described.dtype, device=described.sharding)
 
 
-def _newest_sound(run: pathlib.Path, want: dict[str, Any], step: int | None) -> tuple[int, dict[str, Any], list[str]]:
-    """Step, items and warnings of the newest checkpoint that is whole, or of `step` alone if it is given.
+def _sound(run: pathlib.Path, want: dict[str, Any], step: Step) -> tuple[int, dict[str, Any], list[str]]:
+    """Step, items and warnings of the newest checkpoint that is whole, of the best such, or of `step` alone.
 
     A training may save and remove checkpoints meanwhile, so they are listed anew after each that cannot be read; what
     is older than the one that is found then was removed, not damaged.
@@ -119,9 +122,9 @@ def _newest_sound(run: pathlib.Path, want: dict[str, Any], step: int | None) -> 
         if not there:
             again = shlex.join(["python", "-m", "train.main", "--resume", str(run)])
             raise UserError(f"{run} has no checkpoint yet: {again} trains it")
-        if step is not None and step not in there:
+        if isinstance(step, int) and step not in there:
             raise UserError(f"{run} has no checkpoint {step}; it has {', '.join(map(str, there))}")
-        left = [one for one in (there if step is None else [step]) if one not in damaged]
+        left = [one for one in _last_first(run, there, step) if one not in damaged]
         if not left:
             raise UserError(f"no sound checkpoint in {run}: " + "; ".join(damaged.values()))
         try:
@@ -129,11 +132,21 @@ def _newest_sound(run: pathlib.Path, want: dict[str, Any], step: int | None) -> 
         except Damaged as damage:
             damaged[left[-1]] = f"checkpoint {left[-1]} is damaged ({damage})"
         else:
-            return left[-1], items, [words for one, words in damaged.items() if one > left[-1]]
+            return left[-1], items, [words for one, words in damaged.items() if step == "best" or one > left[-1]]
 
 
-def restore(run: pathlib.Path, template: TrainState, step: int | None = None) -> tuple[int, TrainState, list[str]]:
-    """The newest sound state of a run, or that of checkpoint `step`.
+def _last_first(run: pathlib.Path, there: list[int], step: Step) -> list[int]:
+    """Those of the checkpoints `there` that are meant by `step`, what is to be tried first at the end."""
+    if step != "best":
+        return there if step is None else [step]
+    known = mode_returns(run)
+    if not known:
+        raise UserError(f"none of the checkpoints of {run} was evaluated, so none is the best: leave --step best out")
+    return sorted(known, key=known.__getitem__)
+
+
+def restore(run: pathlib.Path, template: TrainState, step: Step = None) -> tuple[int, TrainState, list[str]]:
+    """The newest sound state of a run, or that of checkpoint `step`, which may be "best".
 
     Args:
       run: the run folder.
@@ -146,15 +159,15 @@ def restore(run: pathlib.Path, template: TrainState, step: int | None = None) ->
     Raises:
       UserError: if there is no checkpoint, none is sound, or it is of another task or network size.
     """
-    step, items, warnings = _newest_sound(run, items_of(template), step)
+    found, items, warnings = _sound(run, items_of(template), step)
     if "ring" not in items and template.ring is not None:
         items["ring"] = jax.tree.map(_zeros, template.ring)
-        if step > 0 or template.ring.kept:  # else it was empty, at the start
+        if found > 0 or template.ring.kept:  # else it was empty, at the start
             warnings.append("the checkpoint was saved without its replay ring, so this resume is not exact")
-    return step, state_of(items), warnings
+    return found, state_of(items), warnings
 
 
-def restore_learner(run: pathlib.Path, template: Any, step: int | None = None) -> tuple[int, Any, list[str]]:
-    """What was learned, from the newest sound checkpoint or from `step`: env steps, `LearnerState`, warnings."""
-    found, items, warnings = _newest_sound(run, {"learner": template}, step)
+def restore_learner(run: pathlib.Path, template: Any, step: Step = None) -> tuple[int, Any, list[str]]:
+    """What was learned, from the newest sound checkpoint, "best" or `step`: env steps, `LearnerState`, warnings."""
+    found, items, warnings = _sound(run, {"learner": template}, step)
     return found, items["learner"], warnings

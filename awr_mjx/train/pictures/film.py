@@ -17,6 +17,7 @@ from awr_mjx.envs.base import exact
 from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.console.files import replacing
 from awr_mjx.train.engine.player import Player
+from awr_mjx.train.engine.restoring import Step
 from awr_mjx.train.engine.streams import check_seed
 from awr_mjx.train.engine.task_files import Moved, MovedOption
 from awr_mjx.train.pictures import video
@@ -41,8 +42,8 @@ class RenderConfig:
     """Run folder."""
     out: pathlib.Path | None = None
     """File to write: .mp4, .gif, or .png for a sheet of 8 frames spread over the time; RUN/<task>.mp4 if not given."""
-    step: int | None = None
-    """Checkpoint, by its env steps; the newest sound one if not given."""
+    step: Step = None
+    """Checkpoint, by its env steps, or `best` for that of the best mode return; the newest sound one if not given."""
     seconds: float = 10.0
     """Simulated time to show; if an episode ends before, the next begins."""
     seed: int = 0

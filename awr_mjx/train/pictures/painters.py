@@ -16,13 +16,14 @@ from awr_mjx.envs.base import BrokenTask, Env
 from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.engine.jax_setup import start_jax
 from awr_mjx.train.engine.player import Player, load_policy
+from awr_mjx.train.engine.restoring import Step
 from awr_mjx.train.engine.task_files import STAYED, Moved
 from awr_mjx.train.pictures.live import Shown
 
 GHOST = (0.45, 0.65, 1.0, 0.35)  # red, green, blue and how opaque, of what is imitated
 
 
-def load(run: pathlib.Path, step: int | None = None, moved: Moved = STAYED) -> Player:
+def load(run: pathlib.Path, step: Step = None, moved: Moved = STAYED) -> Player:
     """The policy of a run, as `awr_mjx.train.engine.player.load_policy`, in a process that can draw it.
 
     Raises:

@@ -173,3 +173,39 @@ def test_an_empty_ring_needs_no_room_in_the_first_checkpoint(tmp_path: pathlib.P
     assert (step, warnings) == (0, [])
     for name, value in leaves_of(fresh).items():
         np.testing.assert_array_equal(leaves_of(found)[name], value, err_msg=name)
+
+
+@pytest.fixture
+def evaluated(tmp_path: pathlib.Path) -> tuple[pathlib.Path, Loop]:
+    """A run of three checkpoints; the log has mode returns of two, the best of which is not the newest."""
+    player = make_player("cartpole")
+    loop = Loop(player.env, player.config.awr, player.config.num_envs)
+    saves = Checkpoints(tmp_path, keep=3, with_ring=False)
+    for step in (8, 16, 24):
+        assert saves.save(loop.init(step), step) is None and saves.wait() is None
+    saves.close()
+    lines = [{"env_steps": 8, "mode_return": 50.0}, {"env_steps": 16, "mode_return": 9.0}, {"env_steps": 24}]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return tmp_path, loop
+
+
+def test_the_best_is_that_of_the_highest_mode_return(evaluated: tuple[pathlib.Path, Loop]) -> None:
+    run, loop = evaluated
+    template = loop.template()
+    step, learner, warnings = restoring.restore_learner(run, template.learner, "best")
+    assert step == 8 and not warnings
+    here, there = leaves_of(loop.init(8).learner), leaves_of(learner)
+    assert all(np.array_equal(here[name], there[name]) for name in here)
+    assert restoring.restore(run, template, "best")[0] == 8
+    assert restoring.restore(run, template)[0] == 24
+    # One that is damaged gives way to the next best, and is told of.
+    damage(run, 8)
+    step, _, warnings = restoring.restore_learner(run, template.learner, "best")
+    assert step == 16 and len(warnings) == 1 and "checkpoint 8 is damaged" in warnings[0]
+
+
+def test_nothing_is_best_where_nothing_was_evaluated(evaluated: tuple[pathlib.Path, Loop]) -> None:
+    run, loop = evaluated
+    (run / "metrics.jsonl").unlink()
+    with pytest.raises(UserError, match="none of the checkpoints of .* was evaluated"):
+        restoring.restore_learner(run, loop.template().learner, "best")
