@@ -144,7 +144,7 @@ def test_the_short_name_of_the_programs_is_for_typing_alone(path: pathlib.Path) 
     assert not imported(parse(path)) & {"train", "envs"}
 
 
-@every_file(*PACKAGES)
+@pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_everything_public_has_a_docstring(path: pathlib.Path) -> None:
     tree = parse(path)
     if not tree.body:

@@ -94,6 +94,14 @@ def register(name: str, factory: Callable[..., Env], source: str = "registered")
     _FACTORIES[name] = factory, source
 
 
+def ours(name: str) -> str:
+    """Returns the name here of a task that is called as in Gymnasium: Ant-v5 is ant, Ant-v2 paper/ant.
+
+    Any other name is returned as it is.
+    """
+    return name if name in _FACTORIES else _GYMNASIUM.get(name, name)
+
+
 def find(name: str) -> None:
     """Looks task `name` up without building it.
 
@@ -154,6 +162,7 @@ def make(name: str, options: TaskOptions | None = None) -> Env:
 
 def _factory(name: str) -> Callable[..., Env]:
     own_tasks.read()
+    name = ours(name)
     family, slash, rest = name.partition("/")
     if slash and family in FAMILIES:
         module = importlib.import_module(FAMILIES[family])
@@ -164,7 +173,7 @@ def _factory(name: str) -> Callable[..., Env]:
         known = names()
         if name in _FACTORIES:
             return _FACTORIES[name][0]
-    near = difflib.get_close_matches(name, known, n=3)
+    near = difflib.get_close_matches(name, [*known, *_GYMNASIUM], n=3)
     hint = f": did you mean {' or '.join(map(repr, near))}?" if near else ""
     own = "" if (slash and family in FAMILIES) or set(known) - _OURS else "; tasks of your own need --tasks FILE.py"
     raise UnknownTask(f"unknown task {name!r}{hint} (known: {', '.join(known)}{own})")
@@ -243,3 +252,5 @@ for _name in ("Ant", "HalfCheetah", "Hopper", "Walker2d", "Humanoid"):
 for _name in ("march", "humanoid", "dog", "robot"):
     _register_imitation(_name)
 _OURS.update(_FACTORIES)
+# By what each follows: "Gymnasium Ant-v5" is the source of ant.
+_GYMNASIUM = {word: name for name, (_, words) in _FACTORIES.items() for word in words.split() if "-v" in word}

@@ -9,9 +9,9 @@ from awr_mjx.train.console import cli
 from awr_mjx.train.console.commands import command, program
 from awr_mjx.train.console.errors import UserError, run_program
 from awr_mjx.train.console.files import check_writable, write_and_tell
-from awr_mjx.train.engine.evaluation import Evaluator, exact_evaluator
+from awr_mjx.train.engine.evaluation import Episodes, Evaluator, exact_evaluator
 from awr_mjx.train.engine.jax_setup import start_jax
-from awr_mjx.train.engine.player import load_policy
+from awr_mjx.train.engine.player import Player, load_policy
 from awr_mjx.train.engine.restoring import Step
 from awr_mjx.train.engine.streams import check_seed, stream
 from awr_mjx.train.engine.task_files import Moved, MovedOption
@@ -40,6 +40,20 @@ class EvaluateConfig:
     moved: MovedOption = dataclasses.field(default_factory=Moved)
     """Where files of the task are now that have been moved."""
 
+    def validate(self) -> None:
+        """Raises UserError for the first setting that makes no sense."""
+        if not 0 < self.episodes <= EPISODES_MAX:
+            raise UserError(f"episodes must be from 1 to {EPISODES_MAX:,}, not {self.episodes}")
+        check_seed(self.seed)
+
+
+def play(player: Player, config: EvaluateConfig) -> tuple[Episodes, bool]:
+    """The episodes of `player`, and whether they were played in an exact physics that is not the task's own."""
+    env, learner, learned = player.env, player.learner, player.learned
+    exact = exact_evaluator(env, learner, config.episodes, config.sample) if config.physics == "exact" else None
+    evaluate = exact or Evaluator(env, learner, config.episodes, sample=config.sample)
+    return evaluate(learned.policy, learned.normalizer, stream(config.seed, "evaluate")), bool(exact)
+
 
 def main() -> int:
     """Prints mean and std of the returns and the task's terms per step, and writes them as JSON, with every return.
@@ -49,19 +63,12 @@ def main() -> int:
     config = cli.parse(
         EvaluateConfig, cli.arguments(), prog=program("evaluate"), description="Evaluate a run's policy."
     )
-    if not 0 < config.episodes <= EPISODES_MAX:
-        raise UserError(f"episodes must be from 1 to {EPISODES_MAX:,}, not {config.episodes}")
-    check_seed(config.seed)
+    config.validate()
     start_jax()
     player = load_policy(config.run, config.step, config.moved)
     out = config.out or config.run / ("evaluation-sampled.json" if config.sample else "evaluation.json")
     check_writable(out, "name another file with --out")
-    exact = None
-    if config.physics == "exact":
-        exact = exact_evaluator(player.env, player.learner, config.episodes, config.sample)
-    evaluate = exact or Evaluator(player.env, player.learner, config.episodes, sample=config.sample)
-    learned = player.learned
-    seen = evaluate(learned.policy, learned.normalizer, stream(config.seed, "evaluate"))
+    seen, exact = play(player, config)
     returns, lengths, terms = seen.returns, seen.lengths, seen.terms_per_step()
     share = seen.return_share(player.env)
     of_most = "" if share is None else f" ({share:.0%} of the most possible)"

@@ -16,8 +16,9 @@ from awr_mjx.train.console.screen import Screen
 from awr_mjx.train.console.tasks import show_tasks
 from awr_mjx.train.engine import begun, jax_setup, memory, restoring, run_folder, static_data
 from awr_mjx.train.engine import config as settings
-from awr_mjx.train.engine.command_line import parse
+from awr_mjx.train.engine.command_line import Command, parse
 from awr_mjx.train.engine.config import TrainConfig
+from awr_mjx.train.engine.guest import Guest
 from awr_mjx.train.engine.loop import Loop
 from awr_mjx.train.engine.metrics_log import MetricsLog
 from awr_mjx.train.engine.signals import Stop
@@ -74,7 +75,18 @@ def main() -> int:
     if cli.peek(cli.arguments(), "env", None) == "list":
         show_tasks()
         return 0
-    command = parse(cli.arguments())
+    status, _ = train(parse(cli.arguments()))
+    return status
+
+
+def train(command: Command, guest: Guest | None = None) -> tuple[int, pathlib.Path]:
+    """Trains as `command` says, or for the `guest` of another program; returns the exit status and the run folder.
+
+    Raises:
+      UserError: for what cannot be done.
+      Failed: if there is no use in going on.
+    """
+    begun_at = time.monotonic() if guest else PROGRAM_START
     # The working directory may be moved while it trains, and would take a relative folder along.
     config, run = command.config, command.resume and command.resume.absolute()
     with contextlib.ExitStack() as stack:
@@ -101,9 +113,9 @@ def main() -> int:
         wandb = settings.to_dict(config) if config.wandb else None
         log = MetricsLog(run, done if command.resume else None, wandb, config.clock)
         stack.callback(log.close)
-        screen = Screen(config.num_steps, config.minutes, config.clock)
+        screen = Screen(config.num_steps, config.minutes, config.clock, quiet=bool(guest and guest.quiet))
         stack.callback(screen.close)
-        stop = Stop(say=screen.last_words)
+        stop = guest.stop(log) if guest else Stop(say=screen.last_words)
         stack.callback(stop.close)
         device = jax.devices()[0]
         what = static_data.described(data) if static and data else f"{config.num_envs} environments"
@@ -120,9 +132,9 @@ def main() -> int:
         screen.say(f"compiled in {seconds:.1f} s; an iteration works in {memory.human(workspace)} more")
         if command.resume:
             run_folder.note_resume(run, config, done)
-        clock = Clock(PROGRAM_START, compile=seconds)
-        training = Training(run, config, loop, epoch, screen, stop, done, clock, log)
-        return training.go(state or init(config.seed))
+        clock = Clock(begun_at, compile=seconds)
+        training = Training(run, config, loop, epoch, screen, stop, done, clock, log, hints=not guest)
+        return training.go(state or init(config.seed)), run
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 from awr_mjx.envs import base, registry
+from awr_mjx.train.engine.command_line import parse
 from tests.tasks import Chain
 
 TASKS = ("ant", "cartpole", "inverted_pendulum")
@@ -28,6 +29,21 @@ def test_unknown_task_names_the_nearest_on_one_line(wrong: str, hint: str) -> No
     message = str(error.value)
     assert isinstance(error.value, ValueError)
     assert repr(wrong) in message and hint in message and "cartpole" in message and "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("theirs", "here"), [("Ant-v5", "ant"), ("Ant-v2", "paper/ant"), ("LunarLander-v3", "lunar_lander")]
+)
+def test_gymnasiums_names_are_known(theirs: str, here: str) -> None:
+    assert registry.ours(theirs) == here and registry.ours(here) == here and here in registry.names()
+    registry.find(theirs)
+    assert parse(["--env", theirs]) == parse(["--env", here])
+    assert theirs not in registry.names()
+
+
+def test_another_version_of_gymnasiums_is_not_taken_for_ours() -> None:
+    with pytest.raises(registry.UnknownTask, match="unknown task 'Ant-v4': did you mean 'Ant-v5' or 'Ant-v2'"):
+        registry.make("Ant-v4")
 
 
 @pytest.fixture
@@ -113,7 +129,9 @@ def test_an_unknown_name_may_be_that_of_an_own_task(own: None) -> None:
 
 @pytest.mark.parametrize(("task", "package"), [("cartpole", "mujoco"), ("imitate/march", "mujoco.mjx")])
 def test_what_takes_seconds_to_import_is_imported_only_when_a_task_needs_it(task: str, package: str) -> None:
-    code = f"import sys; from envs import registry; registry.make('{task}'); sys.exit('{package}' in sys.modules)"
+    code = (
+        f"import sys; from awr_mjx.envs import registry; registry.make('{task}'); sys.exit('{package}' in sys.modules)"
+    )
     without = os.environ | {"MUJOCO_GL": ""}  # with graphics that it names, MuJoCo is tried at once
     assert subprocess.run([sys.executable, "-c", code], check=False, env=without).returncode == 0
 

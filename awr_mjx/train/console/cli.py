@@ -71,14 +71,21 @@ def _spell_out(args: Sequence[str], switches: set[str]) -> list[str]:
 
 
 def _one_line(box: str) -> str:
-    """The message inside the box that tyro draws."""
-    inside = []
+    """The message inside the box that tyro draws, with the first of the options that it finds alike, if any."""
+    parts: list[list[str]] = [[]]  # between rules
     for line in box.splitlines()[1:]:
         text = line.strip("│╰╯─ ").strip()
-        if not text or re.fullmatch(r"[─\s]+", text):
-            break
-        inside.append(text)
-    return " ".join(inside) or " ".join(box.split())
+        if text:
+            parts[-1].append(text)
+        elif parts[-1]:
+            parts.append([])
+    message, *more = (" ".join(part) for part in parts)
+    alike = [
+        re.search(r"(?<=: )--\S+", part) for part in more if part.startswith(("Perhaps you meant", "Arguments similar"))
+    ]
+    meant = sorted({found[0] for found in alike if found})
+    hint = f": did you mean {' and '.join(meant)}?" if meant else ""
+    return (message or " ".join(box.split())) + hint
 
 
 def peek(args: Sequence[str], name: str, default: str | None) -> str | None:

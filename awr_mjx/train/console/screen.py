@@ -22,9 +22,14 @@ Field = tuple[str, str]  # what a progress line says, in full and in short
 class Screen:
     """What the user sees while a run goes on. Nothing here raises, whatever becomes of the terminal or the pipe."""
 
-    def __init__(self, total_steps: int, minutes: float, clock: str = "env_steps") -> None:
-        """A run ends after `total_steps` of its `clock` or `minutes` (0: no limit), whichever comes first."""
-        self._console = Console(file=cast(IO[str], Unfailing(sys.stdout)), highlight=False, soft_wrap=True)
+    def __init__(self, total_steps: int, minutes: float, clock: str = "env_steps", quiet: bool = False) -> None:
+        """A run ends after `total_steps` of its `clock` or `minutes` (0: no limit), whichever comes first.
+
+        One that is `quiet` shows nothing.
+        """
+        out = cast(IO[str], Unfailing(sys.stdout))
+        # A notebook gets plain lines too.
+        self._console = Console(file=out, highlight=False, soft_wrap=True, quiet=quiet, force_jupyter=False)
         limit = f" or {minutes:g} minutes" if minutes else ""
         words = self._clock = clock.replace("_", " ")
         self._whole = f"{total_steps:,} {words}{limit}", f"{short(total_steps)} steps{limit}"
@@ -32,7 +37,7 @@ class Screen:
         self._begun: tuple[float, float] | None = None  # time and share of the first line, when all is compiled
         self._share, self._fields = 0.0, list[Field]()
         self._live: Live | None = None
-        if self._console.is_terminal:
+        if self._console.is_terminal and not quiet:
             self._live = Live(console=self._console, refresh_per_second=4, get_renderable=self._line)
             self._live.start()
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from awr_mjx.algorithm.variants import VARIANTS
-from awr_mjx.envs import absent
+from awr_mjx.envs import absent, registry
 from awr_mjx.train.console import cli
 from awr_mjx.train.console.commands import program
 from awr_mjx.train.console.errors import UserError, warn
@@ -46,6 +46,7 @@ def parse(args: list[str]) -> Command:
       UserError: for what is not understood, makes no sense, or cannot change when a run is resumed.
     """
     resume, env, variant, begin = (cli.peek(args, name, None) for name in ("resume", "env", "variant", "from"))
+    env = env and registry.ours(env)
     if begin and not env and begun.is_run(begin):
         env = settings.read(pathlib.Path(begin)).env
     variant = variant or "awr"
@@ -65,7 +66,7 @@ def parse(args: list[str]) -> Command:
     num_envs = max(1, start.num_envs * start.awr.rollout_steps // awr.rollout_steps)
     start = dataclasses.replace(start, awr=awr, num_envs=start.num_envs if static else num_envs)
     command = cli.parse(Command, args, prog=program("train"), description=DESCRIPTION, default=Command(config=start))
-    config = command.config
+    config = dataclasses.replace(command.config, env=registry.ours(command.config.env))
     if begin:
         config = dataclasses.replace(config, begin=reading.whole_path(config.begin))
     if not saved and static:

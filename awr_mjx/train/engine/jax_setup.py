@@ -54,6 +54,7 @@ def start_jax(lapack: bool = True, cpu_devices: int = 1, reserve: bool = False) 
     chosen_devices = re.findall(r"xla_force_host_platform_device_count=(\d+)", flags)
     devices = int(chosen_devices[-1]) if chosen_devices else cpu_devices
     if lapack and cores() < FEW_THREADS * devices:
+        surroundings.refuse_threads()
         os.environ.setdefault("PJRT_NPROC", "1")
     wanted = CPU_FLAGS | {"xla_force_host_platform_device_count": str(cpu_devices)}
     chosen = [f"--{name}={value}" for name, value in wanted.items() if name not in flags]

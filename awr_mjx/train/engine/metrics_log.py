@@ -85,6 +85,8 @@ class MetricsLog:
         if wandb_config is not None:
             logged = _weights_and_biases(run, wandb_config)
             opened.append(("Weights & Biases", lambda: _Wandb(logged, clock)))
+        self.listener: Callable[[int, Values], None] | None = None
+        """Who is told of everything besides, if anybody."""
         self._logs: dict[str, Any] = {}
         self._warned: set[str] = set()
         for name, log in opened:
@@ -121,6 +123,8 @@ class MetricsLog:
         for name, log in list(self._logs.items()):
             with self._guarded(name):
                 log.write(step, values)
+        if self.listener:
+            self.listener(step, values)
 
     def close(self) -> None:
         """Flushes and closes all; once more does nothing."""

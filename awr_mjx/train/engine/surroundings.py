@@ -28,6 +28,15 @@ def refuse_lost_flags(flags: list[str]) -> None:
         )
 
 
+def refuse_threads() -> None:
+    """Raises UserError if XLA is to have one thread, and has begun with more for another task of this process."""
+    if "PJRT_NPROC" not in os.environ and was_used() and jax.default_backend() == "cpu":
+        raise UserError(
+            "JAX is at work in this process for a task that needs it set up otherwise: use another process for this "
+            "one, or set PJRT_NPROC=1 before the first"
+        )
+
+
 def single_precision() -> None:
     """Switches double precision off, with a warning: everything here is made and measured for float32."""
     if jax.config.jax_enable_x64:  # type: ignore[attr-defined]

@@ -42,9 +42,11 @@ class Training:
         done: int,
         clock: Clock,
         log: MetricsLog,
+        hints: bool = True,
     ) -> None:
+        """`hints` are commands to type next, which it ends with."""
         self.run, self.config, self.loop, self.epoch, self.screen, self.stop = run, config, loop, epoch, screen, stop
-        self.steps, self.clock, self.log = done, clock, log
+        self.steps, self.clock, self.log, self.hints = done, clock, log, hints
         self.said = json.loads((run / "config.json").read_text())  # the folder may be moved or removed
         clock.go_on(log.newest)
         self.saves = checkpointing.Checkpoints(run, config.keep, config.checkpoint_ring, config.clock)
@@ -187,6 +189,7 @@ class Training:
         if not found:
             return 1
         stopped = bool(self.stop.asked) and self._share() < 1
-        for line in closing.next_steps(self.run, self.config.env, self.loop.env, stopped):
-            self.screen.say(line)
+        if self.hints:
+            for line in closing.next_steps(self.run, self.config.env, self.loop.env, stopped):
+                self.screen.say(line)
         return 0

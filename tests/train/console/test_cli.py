@@ -42,6 +42,21 @@ def test_only_switches_need_no_value() -> None:
 
 
 @pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--counts", "2"], "Unrecognized options: --counts, 2: did you mean --count? (see program --help)"),
+        (["--inner.minute=3", "--fas"], "did you mean --fast and --inner.minutes? (see"),
+        (["--xyzzy"], "Unrecognized options: --xyzzy (see program --help)"),
+        (["--count", "x"], "Error parsing --count: "),
+    ],
+)
+def test_a_wrong_option_gets_the_nearest(args: list[str], words: str) -> None:
+    with pytest.raises(ValueError) as error:
+        cli.parse(Settings, args, prog="program", description="")
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("program", "args", "option"),
     [
         (main, ["--resume", ""], "--resume"),

@@ -207,5 +207,5 @@ def test_the_best_is_that_of_the_highest_mode_return(evaluated: tuple[pathlib.Pa
 def test_nothing_is_best_where_nothing_was_evaluated(evaluated: tuple[pathlib.Path, Loop]) -> None:
     run, loop = evaluated
     (run / "metrics.jsonl").unlink()
-    with pytest.raises(UserError, match="none of the checkpoints of .* was evaluated"):
+    with pytest.raises(UserError, match=r"none of the checkpoints of .* was evaluated"):
         restoring.restore_learner(run, loop.template().learner, "best")
