@@ -5,6 +5,7 @@ import json
 import pathlib
 from typing import Literal
 
+from awr_mjx.envs import base
 from awr_mjx.train.console import cli
 from awr_mjx.train.console.commands import command, program
 from awr_mjx.train.console.errors import UserError, run_program
@@ -36,7 +37,7 @@ class EvaluateConfig:
     physics: Literal["exact", "fast"] = "exact"
     """Where a task trains on a fast approximation of Gymnasium's physics: play in Gymnasium's own, or in that."""
     out: pathlib.Path | None = None
-    """JSON file to write; RUN/evaluation.json if not given, or RUN/evaluation-sampled.json."""
+    """JSON file to write; RUN/evaluation.json if not given, with -sampled and -fast where they are that."""
     moved: MovedOption = dataclasses.field(default_factory=Moved)
     """Where files of the task are now that have been moved."""
 
@@ -66,7 +67,9 @@ def main() -> int:
     config.validate()
     start_jax()
     player = load_policy(config.run, config.step, config.moved)
-    out = config.out or config.run / ("evaluation-sampled.json" if config.sample else "evaluation.json")
+    has_other = bool(base.exact(player.env, 1, 1))
+    kinds = [kind for kind, so in (("sampled", config.sample), ("fast", has_other and config.physics == "fast")) if so]
+    out = config.out or config.run / f"{'-'.join(['evaluation', *kinds])}.json"
     check_writable(out, "name another file with --out")
     seen, exact = play(player, config)
     returns, lengths, terms = seen.returns, seen.lengths, seen.terms_per_step()
@@ -78,7 +81,7 @@ def main() -> int:
         "episodes": config.episodes,
         "seed": config.seed,
         "actions": "sampled" if config.sample else "mode",
-        **({"physics": config.physics} if hasattr(player.env, "exact") else {}),
+        **({"physics": config.physics} if has_other else {}),
         "return_mean": float(returns.mean()),
         "return_std": float(returns.std()),
         **({} if share is None else {"return_share": share}),

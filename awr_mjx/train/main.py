@@ -113,6 +113,7 @@ def train(command: Command, guest: Guest | None = None) -> tuple[int, pathlib.Pa
         wandb = settings.to_dict(config) if config.wandb else None
         log = MetricsLog(run, done if command.resume else None, wandb, config.clock)
         stack.callback(log.close)
+        log.describe(done, run_folder.described(run))
         screen = Screen(config.num_steps, config.minutes, config.clock, quiet=bool(guest and guest.quiet))
         stack.callback(screen.close)
         stop = guest.stop(log) if guest else Stop(say=screen.last_words)

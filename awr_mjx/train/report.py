@@ -94,7 +94,7 @@ def read_all(folders: tuple[pathlib.Path, ...]) -> tuple[tuple[pathlib.Path, ...
         raise problems[0]
     warn([f"{problem}: left out" for problem in problems])
     runs = zip(found.values(), _names(list(found)), strict=True)
-    return tuple(found), [dataclasses.replace(run, name=name) for run, name in runs]
+    return tuple(found), figures.by_physics([dataclasses.replace(run, name=name) for run, name in runs])
 
 
 def _names(folders: list[pathlib.Path]) -> list[str]:
@@ -117,26 +117,18 @@ def group(runs: list[Run]) -> dict[str, list[Run]]:
     tasks = list(dict.fromkeys(str(run.settings["env"]) for run in runs))
     for task in tasks:
         same = [run for run in runs if run.settings["env"] == task]
-        flat = [flatten({**run.settings, "seed": None}) for run in same]
+        flat = [settings.flatten({**run.settings, "seed": None}) for run in same]
         differ = [key for key in flat[0] if any(other.get(key) != flat[0][key] for other in flat)]
         alike: dict[str, list[Run]] = {}
         for run, values in zip(same, flat, strict=True):
             alike.setdefault(json.dumps(values, sort_keys=True), []).append(run)
         for members in alike.values():
-            values = flatten(members[0].settings)
+            values = settings.flatten(members[0].settings)
             shown = ", ".join(f"{key.rpartition('.')[2]} {values.get(key)}" for key in differ)
             label = members[0].name if len(differ) > SHOWN else shown or task
             label = label if len(tasks) == 1 or label == task else f"{task}, {label}"
             groups[f"{label} ({members[0].name})" if label in groups else label] = members
     return groups
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level, with names such as `awr.beta`."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
 
 
 def table(head: list[str], rows: list[list[Any]]) -> str:
@@ -158,14 +150,12 @@ def summary(runs: list[Run]) -> str:
     head += ["minutes", f"{clock}/s"]
     rows = []
     for run in runs:
-        evaluations, steps, seconds = (
-            run.evaluations(),
-            int(metrics_log.step_of(run.rows[-1])),
-            run.newest("train_seconds"),
-        )
+        evaluations, seconds = run.evaluations(), run.newest("train_seconds")
+        steps = int(metrics_log.step_of(run.rows[-1]))
         returns = [f"{point['mode_return']:,.1f}" for point in evaluations] or ["-"]
         best = f"{max(point['mode_return'] for point in evaluations):,.1f}" if evaluations else "-"
-        fast = f"{evaluations[-1]['mode_return_fast']:,.1f}" if "mode_return_fast" in (evaluations or [{}])[-1] else "-"
+        newest = run.newest(figures.FAST)
+        fast = "-" if newest is None else f"{newest:,.1f}"
         row = [run.name, run.settings["env"], run.settings["seed"], steps, best, returns[-1], fast]
         spent = [f"{seconds / 60:.1f}", f"{steps / max(seconds, 1e-9):,.0f}"] if seconds is not None else ["-", "-"]
         rows.append([*row, *spent])
@@ -174,7 +164,7 @@ def summary(runs: list[Run]) -> str:
 
 def differences(runs: list[Run]) -> str:
     """A table of the settings in which runs differ, and all settings of the first run behind a fold."""
-    flat = [flatten(run.settings) for run in runs]
+    flat = [settings.flatten(run.settings) for run in runs]
     differ = [name for name in flat[0] if any(other.get(name) != flat[0][name] for other in flat)]
     parts = []
     if differ:

@@ -24,6 +24,7 @@ from awr_mjx.train.engine.loop import Loop
 from awr_mjx.train.engine.player import load_policy
 from awr_mjx.train.engine.streams import stream
 from awr_mjx.train.pictures.live import Live
+from awr_mjx.train.pictures.page import Page, make_server
 from tests.trained import free_port, make_player, make_run, pendulum_run, refusal, shaken
 
 __all__ = ["pendulum_run"]  # a fixture
@@ -84,12 +85,11 @@ def test_live_samples_and_pushes() -> None:
 
 
 @contextlib.contextmanager
-def page(run: pathlib.Path, **more: Any) -> Iterator[watch.Page]:
-    config = watch.WatchConfig(run, port=free_port(), **more)
-    player = load_policy(run, config.step)
-    server = watch.make_server(config)
+def page(run: pathlib.Path, step: int | None = None, host: str = "127.0.0.1") -> Iterator[Page]:
+    player = load_policy(run, step)
+    server = make_server(host, free_port())
     try:
-        yield watch.Page(server, config, player, Live(player, config.seed))
+        yield Page(server, player, Live(player, 0), run, follow=step is None)
     finally:
         server.stop()
 

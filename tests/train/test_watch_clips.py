@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import pathlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,11 +14,11 @@ from awr_mjx.envs.base import State
 from awr_mjx.envs.gym.inverted_pendulum import InvertedPendulum
 from awr_mjx.envs.imitation.task import Imitation
 from awr_mjx.envs.registry import TaskOptions
-from awr_mjx.train import watch
 from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.engine.player import Player
 from awr_mjx.train.pictures.clip_page import Ghost
 from awr_mjx.train.pictures.live import Live
+from awr_mjx.train.pictures.page import Page, make_server
 from awr_mjx.train.pictures.painters import GHOST
 from tests.trained import free_port, make_player
 
@@ -48,11 +47,10 @@ def clipped() -> Player:
 
 
 @contextlib.contextmanager
-def page(player: Player) -> Iterator[watch.Page]:
-    config = watch.WatchConfig(pathlib.Path("nowhere"), port=free_port(), step=player.steps)
-    server = watch.make_server(config)
+def page(player: Player) -> Iterator[Page]:
+    server = make_server("127.0.0.1", free_port())
     try:
-        yield watch.Page(server, config, player, Live(player, config.seed))
+        yield Page(server, player, Live(player, 0))
     finally:
         server.stop()
 

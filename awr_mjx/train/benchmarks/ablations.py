@@ -4,8 +4,10 @@ python -m train.benchmark ablations --env hopper
 """
 
 import dataclasses
+import math
 import pathlib
 import statistics
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -40,6 +42,8 @@ class Ablations:
     """Env steps of each training; the preset's if not given."""
     at_once: int = 1
     """Trainings side by side, each on its own share of the cores."""
+    eval_physics: Literal["exact", "fast"] = "exact"
+    """Where a task trains on a fast approximation of Gymnasium's physics: evaluate in Gymnasium's own, or in that."""
     folder: pathlib.Path | None = None
     """Folder for the runs; checkpoints/benchmark/ablations-<env> if not given. What is finished there stays."""
     out: pathlib.Path | None = None
@@ -69,21 +73,23 @@ def main(args: list[str]) -> int:
     registry.find(config.env)
     steps = config.num_steps or preset(config.env).num_steps
     common = ("--env", config.env, "--num_steps", str(steps), "--num_evals", "20")
+    given = (*common, *campaign.physics(config.eval_physics))
     todo: dict[str, list[Job]] = {name: [] for name in variants(config)}
     for seed in range(config.seeds):  # seed by seed, so that an early stop leaves something to compare
         for name, chosen in variants(config).items():
             slug = "_".join(chosen).removeprefix("--variant_").removeprefix("--")  # the same for the same training
-            todo[name].append(Job(f"{slug}-{seed}", (*common, "--seed", str(seed), *chosen)))
+            todo[name].append(Job(f"{slug}-{seed}", (*given, "--seed", str(seed), *chosen)))
     in_order = {todo[name][seed].name: todo[name][seed] for seed in range(config.seeds) for name in todo}
     campaign.train(list(in_order.values()), folder, config.at_once)
     curves = {name: [campaign.trained(folder / job.name) for job in jobs] for name, jobs in todo.items()}
-    table = Table(
-        "variant", "final mode return of each seed", "mean", "best", title=f"{config.env}, {steps:,} env steps"
-    )
+    both = any(campaign.FAST in points[-1] for seeds in curves.values() for points in seeds)
+    head = ("variant", "final mode return of each seed", "mean", "best", *(("mean, fast physics",) if both else ()))
+    table = Table(*head, title=f"{config.env}, {steps:,} env steps")
     for name, seeds in curves.items():
         last = [points[-1]["mode_return"] for points in seeds]
         best = max(point["mode_return"] for points in seeds for point in points)
-        table.add_row(name, ", ".join(f"{x:.0f}" for x in last), f"{statistics.mean(last):.0f}", f"{best:.0f}")
+        fast = [f"{statistics.mean(points[-1].get(campaign.FAST, math.nan) for points in seeds):.0f}"] if both else []
+        table.add_row(name, ", ".join(f"{x:.0f}" for x in last), f"{statistics.mean(last):.0f}", f"{best:.0f}", *fast)
     rings = {"AWR", *(name for name in curves if name.startswith("ring"))}
     panels = {
         f"{config.env}: what is left out": {name: seeds for name, seeds in curves.items() if name in VARIANTS},

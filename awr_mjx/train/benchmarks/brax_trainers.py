@@ -66,6 +66,8 @@ class BraxConfig:
     """Everything random in a run follows from this."""
     eval_envs: int = 64
     """Whole episodes per evaluation."""
+    eval_physics: Literal["exact", "fast"] = "exact"
+    """Evaluate in Gymnasium's own physics where the task is a fast approximation of it, or in that."""
     eval_seconds: float = 30.0
     """Seconds of training between two evaluations."""
     devices: int = 0
@@ -180,7 +182,8 @@ class Curve:
         if not self._evaluate:
             learner: Any = types.SimpleNamespace(policy=policy)
             self._evaluate = Evaluator(self.env, learner, self.config.eval_envs)
-            self._exact = exact_evaluator(self.env, learner, self.config.eval_envs)
+            if self.config.eval_physics == "exact":
+                self._exact = exact_evaluator(self.env, learner, self.config.eval_envs)
         key, no_stats = stream(self.config.seed, "evaluation"), None
         # Without weak types, as after an epoch: else the evaluation would be compiled for the untrained policy alone.
         seen, fast = self._evaluate(strong(params), no_stats, key), {}

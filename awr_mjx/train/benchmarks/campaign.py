@@ -34,6 +34,7 @@ from awr_mjx.train.engine.signals import Stop
 
 Point = dict[str, float]
 MAIN = "awr_mjx.train.main"
+FAST = "mode_return_fast"  # where the mode return is that of the exact physics, and another one trains
 PROJECT = pathlib.Path(__file__).parents[3]
 
 
@@ -81,6 +82,11 @@ def settings_of(args: Sequence[str]) -> settings.TrainConfig:
     """The settings of a training by `train.main` with these arguments; its warnings come with it, in its log."""
     with contextlib.redirect_stderr(io.StringIO()):
         return parse(list(args)).config
+
+
+def physics(chosen: str) -> tuple[str, ...]:
+    """Arguments of a training whose mode returns are of the `chosen` physics; none where that is the default."""
+    return () if chosen == settings.TrainConfig.eval_physics else ("--eval_physics", chosen)
 
 
 def _check(job: Job, run: pathlib.Path) -> None:

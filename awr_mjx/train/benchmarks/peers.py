@@ -5,8 +5,9 @@ python -m train.benchmark peers --env ant --minutes 20
 
 import dataclasses
 import importlib.util
+import math
 import pathlib
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
@@ -37,6 +38,8 @@ class PeersBenchmark:
     """Trainings of each."""
     algorithms: tuple[str, ...] = ("awr", *PEERS)
     """Which of awr, ppo and sac; `ppo:TASK` has the settings that Brax published for another task."""
+    eval_physics: Literal["exact", "fast"] = "exact"
+    """Where a task trains on a fast approximation of Gymnasium's physics: evaluate in Gymnasium's own, or in that."""
     folder: pathlib.Path | None = None
     """Folder for the runs; checkpoints/benchmark/peers-<env> if not given. What is finished there stays."""
     out: pathlib.Path | None = None
@@ -54,9 +57,11 @@ def job(config: PeersBenchmark, algorithm: str, seed: int) -> Job:
     common = ("--env", config.env, "--seed", str(seed), "--minutes", f"{config.minutes:g}")
     if algorithm == "awr":
         evaluations = max(round(config.minutes * 60 / EVALUATION_SECONDS), 1)
-        return Job(f"awr-{seed}", (*common, "--num_steps", str(10**12), "--num_evals", str(evaluations)))
+        ours = ("--num_steps", str(10**12), "--num_evals", str(evaluations), *campaign.physics(config.eval_physics))
+        return Job(f"awr-{seed}", (*common, *ours))
     peer, like = parts(algorithm)
     more = ["--algorithm", peer, "--eval_seconds", str(EVALUATION_SECONDS), *(("--like", like) if like else ())]
+    more += ["--eval_physics", config.eval_physics]  # always: folders of before there was a choice are of the fast one
     name = "-".join(filter(None, (peer, like, str(seed))))
     return Job(name, (*common, *more), module="awr_mjx.train.benchmarks.brax_trainers")
 
@@ -67,22 +72,30 @@ def label(algorithm: str) -> str:
     return "AWR (ours)" if peer == "awr" else f"Brax {peer.upper()}" + (f", settings of {like}" if like else "")
 
 
-def at(points: list[Point], minute: float) -> float:
+def at(points: list[Point], minute: float, name: str = "mode_return") -> float:
     """The mode return of the newest evaluation at or before a minute of training; NaN if there is none."""
-    before = [point["mode_return"] for point in points if point["train_seconds"] <= 60 * minute]
-    return before[-1] if before else float("nan")
+    before = [point.get(name, math.nan) for point in points if point["train_seconds"] <= 60 * minute]
+    return before[-1] if before else math.nan
 
 
 def compare(curves: dict[str, list[list[Point]]], minutes: float) -> dict[str, Any]:
     """Mode returns (mean of seeds) by the minute, and from which minute on ours is ahead of every peer to the end."""
     grid = np.arange(0.5, minutes + 0.25, 0.5)
-    table = {name: [float(np.mean([at(c, m) for c in seeds])) for m in grid] for name, seeds in curves.items()}
+
+    def means(value: str) -> dict[str, list[float]]:
+        return {
+            name: [float(np.mean([at(c, m, value) for c in seeds])) for m in grid] for name, seeds in curves.items()
+        }
+
+    table, fast = means("mode_return"), means(campaign.FAST)
     others = [name for name in table if name != "awr"]
     ahead = None
     if "awr" in table and others:
         behind = [m for i, m in enumerate(grid) if not all(table["awr"][i] > table[name][i] for name in others)]
         ahead = 0.0 if not behind else float(behind[-1] + 0.5) if behind[-1] < grid[-1] else None
-    return {"minutes": [float(m) for m in grid], "mode_return": table, "ours_ahead_from_minute": ahead}
+    result = {"minutes": [float(m) for m in grid], "mode_return": table, "ours_ahead_from_minute": ahead}
+    known = {name: values for name, values in fast.items() if not math.isnan(values[-1])}
+    return result | ({campaign.FAST: known} if known else {})
 
 
 def show(env: str, found: dict[str, Any], curves: dict[str, list[list[Point]]]) -> None:
@@ -92,6 +105,9 @@ def show(env: str, found: dict[str, Any], curves: dict[str, list[list[Point]]]) 
     for i, minute in enumerate(found["minutes"]):
         if minute in (1.0, 2.0, FIRST_MINUTES) or minute % 5 == 0:
             table.add_row(f"{minute:g}", *(f"{found['mode_return'][name][i]:.0f}" for name in names))
+    if fast := found.get(campaign.FAST):
+        last_minute = f"{found['minutes'][-1]:g}, fast physics"
+        table.add_row(last_minute, *(f"{fast[name][-1]:.0f}" if name in fast else "-" for name in names))
     table.add_section()
     last = {name: [points[-1] for points in seeds if points] for name, seeds in curves.items()}
     for label, key in (("env steps", "env_steps"), ("compile s", "compile_seconds"), ("all s", "wall_seconds")):

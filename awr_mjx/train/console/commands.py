@@ -9,6 +9,7 @@ TASKS = "AWR_MJX_TASKS"  # names a file of tasks, for this process and those tha
 SCRIPT = "awr-mjx"
 COMMANDS = {
     "train": ("train.main", "train a policy, or go on with a run"),
+    "play": ("train.play", "show a trained policy at once; some come with the project"),
     "check": ("train.check", "step tasks at random and say whether they are sound"),
     "evaluate": ("train.evaluate", "play whole episodes of a run's mode action"),
     "transfer": ("train.transfer", "play a run in Gymnasium"),

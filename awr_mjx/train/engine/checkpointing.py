@@ -26,18 +26,19 @@ from awr_mjx.train.engine.restoring import mode_returns, steps
 
 
 class _Best:
-    """An Orbax `PreservationPolicy`: keeps the checkpoint with the highest of `returns`, mode returns by steps.
+    """An Orbax `PreservationPolicy`: keeps the best checkpoint of `saves`, and the one whose return is awaited.
 
     Orbax's own `BestN` knows only the returns that were saved by the same process, so a resumed run lost its best.
     """
 
-    def __init__(self, returns: dict[int, float]) -> None:
-        self._returns = returns
+    def __init__(self, saves: "Checkpoints") -> None:
+        self._saves = saves
 
     def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
-        there = [info.step for info in checkpoints if info.step in self._returns]
-        best = max(there, key=self._returns.__getitem__, default=None)
-        return [info.step == best for info in checkpoints]
+        returns = self._saves.returns
+        there = [info.step for info in checkpoints if info.step in returns]
+        kept = max(there, key=returns.__getitem__, default=None), self._saves.awaited
+        return [info.step in kept for info in checkpoints]
 
 
 class Checkpoints:
@@ -45,6 +46,7 @@ class Checkpoints:
 
     Attributes:
       returns: mode returns by steps, of all that were evaluated; which of them is best is looked at in every save.
+      awaited: steps of the checkpoint that is being evaluated meanwhile, if any.
     """
 
     def __init__(self, run: pathlib.Path, keep: int, with_ring: bool, clock: str = "env_steps") -> None:
@@ -52,7 +54,8 @@ class Checkpoints:
         quiet()
         self.run, self.with_ring, self.clock = run, with_ring, clock
         self.returns = mode_returns(run)
-        keeps = [policies.LatestN(keep), _Best(self.returns)]
+        self.awaited: int | None = None
+        keeps = [policies.LatestN(keep), _Best(self)]
         options = ocp.CheckpointManagerOptions(
             preservation_policy=policies.AnyPreservationPolicy(keeps), cleanup_tmp_directories=True
         )

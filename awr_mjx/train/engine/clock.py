@@ -28,7 +28,10 @@ class Clock:
         self.seconds[name] += passed
         return passed
 
+    def wall(self) -> float:
+        """Seconds since the program started, those of a resumed run added."""
+        return self._before + time.monotonic() - self._start
+
     def report(self) -> dict[str, float]:
-        """Seconds of everything so far; `wall_seconds` since the program started, that of a resumed run added."""
-        found = {f"{name}_seconds": seconds for name, seconds in self.seconds.items()}
-        return found | {"wall_seconds": self._before + time.monotonic() - self._start}
+        """Seconds of everything so far, and `wall_seconds`."""
+        return {f"{name}_seconds": seconds for name, seconds in self.seconds.items()} | {"wall_seconds": self.wall()}

@@ -16,6 +16,7 @@ from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.datasets.choice import Filter, Logged
 from awr_mjx.train.engine.streams import check_seed
 
+VIDEO_MOST = 60.0  # s
 STEPS_LAST, COUNT_LAST = 2**62, 2**31 - 1  # that are counted; env steps have 64 bits
 
 
@@ -53,6 +54,8 @@ class TrainConfig:
     """Newest checkpoints to keep; the best one is kept besides."""
     checkpoint_ring: bool = True
     """Save the replay ring too. Without it checkpoints are small but a resume is not exact."""
+    video_seconds: float = 0.0
+    """Simulated seconds to film after each evaluation, for TensorBoard and Weights & Biases; 0: no film."""
     wandb: bool = False
     """Log to Weights & Biases too; with WANDB_MODE=offline in the environment, to the run's folder alone."""
 
@@ -99,6 +102,8 @@ class TrainConfig:
                 raise UserError(f"{name} {count} cannot be shared out evenly over {self.devices} devices: change one")
         if not 0 < self.checkpoint_seconds < float("inf"):
             raise UserError(f"checkpoint_seconds must be a positive number, not {self.checkpoint_seconds}")
+        if not 0 <= self.video_seconds <= VIDEO_MOST:
+            raise UserError(f"video_seconds must be from 0, for no film, to {VIDEO_MOST:g}, not {self.video_seconds}")
         if not 0 <= self.minutes < float("inf"):
             raise UserError(f"minutes must be a positive number, or 0 for no limit, not {self.minutes}")
         check_seed(self.seed)
@@ -137,13 +142,24 @@ class TrainConfig:
 
 # What may be different when a run is resumed; all else would make it another run.
 CHANGEABLE = frozenset(
-    ("num_steps", "minutes", "num_evals", "eval_envs", "checkpoint_seconds", "keep", "checkpoint_ring", "wandb")
+    (
+        *("num_steps", "minutes", "num_evals", "eval_envs", "video_seconds", "checkpoint_seconds", "keep"),
+        *("checkpoint_ring", "wandb"),
+    )
 ) | {"data", "begin", "env.robot", "env.clip"}  # where files lie; whether they are the same is told by their checksums
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:
     """The settings as plain JSON values."""
     return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`to_dict`'s values as one level, with names such as `awr.beta`."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
 
 
 def from_dict(values: dict[str, Any], source: str) -> TrainConfig:

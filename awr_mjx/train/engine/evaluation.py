@@ -1,9 +1,10 @@
 """Whole episodes of a policy, all at once."""
 
+import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -16,9 +17,12 @@ from awr_mjx.algorithm.normalizer import Normalizer
 from awr_mjx.envs import tables
 from awr_mjx.envs.advance import LIMIT, infinities, judged, select, strong, summed, terms
 from awr_mjx.envs.base import Env, exact
+from awr_mjx.envs.checks import raised
+from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.engine.jax_setup import cores
 from awr_mjx.train.engine.loop import FIRST, SAME, share_out
 
+EXACT_MOST = 4096  # a robot of C MuJoCo takes half a megabyte
 LOOK = 0.25  # s between two looks at whether to go on
 _ACTIONS = 0x5A3D_11E5  # far from 0, 1, 2, which are the keys of a task that splits the one of its reset
 
@@ -199,13 +203,16 @@ class ExactEvaluator(Evaluator):
     def unless(self, stopped: Callable[[], bool], policy: Any, stats: Normalizer, key: jax.Array) -> Episodes | None:
         """As `Evaluator.unless`; `stopped()` is asked in every control step."""
         policy, stats, playing = self._begun(policy, stats, key)
-        self._robots.begin(playing.state)
+        with _named():
+            self._robots.begin(playing.state)
         while not stopped():
             alive = np.asarray(playing.alive)
             if not alive.any():
                 return jax.tree.map(np.asarray, playing.seen)
             action = self._next(policy, stats, playing)
-            playing = self._seen(playing, action, self._robots.step(playing.state, action, alive))
+            with _named():
+                stepped = self._robots.step(playing.state, action, alive)
+            playing = self._seen(playing, action, stepped)
         return None
 
     def _begun(self, policy: Any, stats: Normalizer, key: jax.Array) -> tuple[Any, Normalizer, _Playing]:
@@ -214,7 +221,26 @@ class ExactEvaluator(Evaluator):
         return policy, stats, self._start(policy, stats, keys)
 
 
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
+    """Raises BrokenTask for whatever a task's exact physics raises."""
+    try:
+        yield
+    except Exception as error:  # of whatever kind somebody else's code raises
+        raise raised("its exact physics", error) from error
+
+
 def exact_evaluator(env: Env, learner: Learner, episodes: int, sample: bool = False) -> ExactEvaluator | None:
-    """One on all cores; None if the task's own physics is exact, or it has no other."""
-    robots = exact(env, episodes, cores())
-    return ExactEvaluator(env, learner, episodes, robots, sample) if robots else None
+    """One on all cores; None if the task's own physics is exact, or it has no other.
+
+    Raises:
+      UserError: if these are more episodes than there can be robots at once.
+    """
+    if not exact(env, 1, 1):
+        return None
+    if episodes > EXACT_MOST:
+        raise UserError(
+            f"at most {EXACT_MOST:,} episodes are played at once in the exact physics, not {episodes:,}: play fewer, "
+            "or in the fast physics"
+        )
+    return ExactEvaluator(env, learner, episodes, exact(env, episodes, cores()), sample)

@@ -26,7 +26,12 @@ def apart() -> bool:
 
 
 class _Beside(threading.Thread):
-    """An evaluation of what `state` had learned after `steps`, which runs beside the training."""
+    """An evaluation of what was learned after `steps`, which runs beside the training, or else in its place.
+
+    Attributes:
+      found: what the episodes gave, if it was not broken off.
+      problem: what has broken it off, if that was not a stop: it must not end the training.
+    """
 
     def __init__(self, evaluate: Callable[[], Episodes | None], steps: int, values: Values) -> None:
         super().__init__(daemon=True)
@@ -37,7 +42,7 @@ class _Beside(threading.Thread):
     def run(self) -> None:
         try:
             self.found = self._evaluate()
-        except Exception as problem:  # whatever goes wrong there must not end the training
+        except Exception as problem:  # of whatever kind somebody else's physics raises
             self.problem = problem
 
 
@@ -102,14 +107,19 @@ class Evaluations:
         found = self._here.unless(self._stopped, learner.policy, learner.normalizer, self._key())
         if found and self._exact:
             values |= {"mode_return_fast": float(found.returns.mean()), "mode_whole_fast": self._whole(found)}
+            self._warn_broken(found, " in the fast physics")
+            policy, stats = jax.tree.map(jnp.copy, (learner.policy, learner.normalizer))  # the state is donated
+            self._clock.note("evaluate")
+            play = functools.partial(self._exact.unless, self._stopped, policy, stats, self._key())
+            self._beside, self._saves.awaited = _Beside(play, steps, values | self._clock.report()), steps
             if apart():
-                policy, stats = jax.tree.map(jnp.copy, (learner.policy, learner.normalizer))  # the state is donated
-                self._clock.note("evaluate")
-                play = functools.partial(self._exact.unless, self._stopped, policy, stats, self._key())
-                self._beside = _Beside(play, steps, values | self._clock.report())
                 self._beside.start()
                 return
-            found = self._exact.unless(self._stopped, learner.policy, learner.normalizer, self._key())
+            self._beside.run()
+            self._clock.note("evaluate")
+            self._beside.values |= self._clock.report()
+            self.take()
+            return
         self._clock.note("evaluate")
         if found:
             self._tell(found, steps, values | self._clock.report())
@@ -117,11 +127,11 @@ class Evaluations:
     def take(self, wait: bool = False) -> None:
         """Tells of the evaluation beside the training, if it is over, or when it is (`wait`)."""
         beside = self._beside
-        if beside and wait:
+        if beside and wait and apart():
             beside.join()
         if not beside or beside.is_alive():
             return
-        self._beside = None
+        self._beside = self._saves.awaited = None
         if beside.problem:
             words = " ".join(str(beside.problem).split())
             self._screen.say(f"warning: the evaluation at {beside.steps:,} {self._words} broke off: {words}")
@@ -131,22 +141,30 @@ class Evaluations:
     def _tell(self, found: Episodes, steps: int, values: Values) -> None:
         """Logs and shows what the episodes gave, with `values`; their mean return is that of the checkpoint there."""
         returns, lengths, env = found.returns, found.lengths, self._loop.env
-        self.mode_return = self._saves.returns[steps] = float(returns.mean())
-        self.best = self.mode_return if self.best is None else max(self.best, self.mode_return)
+        self.mode_return = float(returns.mean())
+        if not found.broken.any():  # episodes that the task has cut short are no measure of what is best
+            self._saves.returns[steps] = self.mode_return
+            self.best = self.mode_return if self.best is None else max(self.best, self.mode_return)
         values |= {"mode_return": self.mode_return, "mode_return_std": float(returns.std())}
         values |= {"mode_steps": float(lengths.mean()), "mode_whole": self._whole(found)}
         share = found.return_share(env)
         values |= {} if share is None else {"mode_return_share": share}
         values |= {f"mode_{name}": value for name, value in found.terms_per_step().items()}
-        if trouble := found.trouble():
+        if self._warn_broken(found):
             values["mode_broken"] = float(found.broken.sum())
-            self._screen.say(f"warning: {trouble}")
         self._log.write(steps, values)
         fast = f"; {number(values['mode_return_fast'], 4)} in the fast physics" if "mode_return_fast" in values else ""
         self._screen.say(
             f"{steps:,} {self._words}: mode return {number(self.mode_return, 4)} ± {number(float(returns.std()))} over "
             f"{len(returns)} episodes of {lengths.mean():.0f} steps on average, {values['mode_whole']:.0%} whole{fast}"
         )
+
+    def _warn_broken(self, found: Episodes, where: str = "") -> bool:
+        """Whether steps that broke the task have ended episodes, which is said."""
+        trouble = found.trouble()
+        if trouble:
+            self._screen.say(f"warning{where and ':' + where}: {trouble}")
+        return bool(trouble)
 
     def _key(self) -> jax.Array:
         return stream(self._config.seed, "evaluation")

@@ -4,20 +4,15 @@ import contextlib
 import json
 import math
 import pathlib
-import secrets
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.summary import scalar
-
-from awr_mjx.train.console.errors import UserError, warn
+from awr_mjx.train.console.errors import warn
 from awr_mjx.train.console.files import replacing
+from awr_mjx.train.engine import boards
 
+LINES = "metrics.jsonl"
 CLOCKS = ("env_steps", "gradient_steps")  # a line counts in the first of them that it has
-FLUSH_SECONDS = 10.0  # between two waits for the disk to have TensorBoard's events
 
 Values = dict[str, float]
 
@@ -79,12 +74,12 @@ class MetricsLog:
         if resumed_at is not None:
             self._cut(run, resumed_at)
         opened: list[tuple[str, Callable[[], Any]]] = [
-            ("metrics.jsonl", lambda: _Lines(run / "metrics.jsonl", clock)),
-            ("TensorBoard", lambda: _Board(run / "tensorboard", resumed_at)),
+            (LINES, lambda: _Lines(run / LINES, clock)),
+            ("TensorBoard", lambda: boards.TensorBoard(run / "tensorboard", resumed_at)),
         ]
         if wandb_config is not None:
-            logged = _weights_and_biases(run, wandb_config)
-            opened.append(("Weights & Biases", lambda: _Wandb(logged, clock)))
+            logged = boards.begun(run, wandb_config)
+            opened.append(("Weights & Biases", lambda: boards.WeightsAndBiases(logged, clock)))
         self.listener: Callable[[int, Values], None] | None = None
         """Who is told of everything besides, if anybody."""
         self._logs: dict[str, Any] = {}
@@ -111,7 +106,7 @@ class MetricsLog:
                 words = " ".join((getattr(error, "strerror", None) or str(error)).split())
                 warn([f"{name} is not complete: {words}; training goes on"])
             self._warned.add(name)
-            if name != "metrics.jsonl":
+            if name != LINES:
                 failed = self._logs.pop(name, None)
                 with contextlib.suppress(Exception):
                     if failed:
@@ -125,6 +120,22 @@ class MetricsLog:
                 log.write(step, values)
         if self.listener:
             self.listener(step, values)
+
+    def describe(self, step: int, texts: dict[str, str]) -> None:
+        """Puts texts in Markdown, by name, where there is a place for them."""
+        for name, log in self._boards():
+            with self._guarded(name):
+                for title, words in texts.items():
+                    log.say(step, title, words)
+
+    def show(self, step: int, film: pathlib.Path, size: tuple[int, int]) -> None:
+        """Shows the GIF `film` of `size`, width and height in pixels, where there is a place for it."""
+        for name, log in self._boards():
+            with self._guarded(name):
+                log.show(step, film, size)
+
+    def _boards(self) -> list[tuple[str, Any]]:
+        return [(name, log) for name, log in self._logs.items() if name != LINES]
 
     def close(self) -> None:
         """Flushes and closes all; once more does nothing."""
@@ -154,68 +165,9 @@ class _Lines:
         self._file.close()
 
 
-class _Board:
-    """TensorBoard's file of events, written at once: `SummaryWriter` has a thread for it, and waits for it for ever."""
-
-    def __init__(self, folder: pathlib.Path, resumed_at: int | None) -> None:
-        folder.mkdir(exist_ok=True)
-        self._events = EventsWriter(str(folder / "events"), f".{time.time_ns()}")
-        self._flushed = time.monotonic()
-        if resumed_at is not None:  # TensorBoard forgets what an earlier file has from this step on
-            session = SessionLog(status=SessionLog.START)
-            self._events.write_event(Event(wall_time=time.time(), step=resumed_at + 1, session_log=session))
-
-    def write(self, step: int, values: Values) -> None:
-        for name, value in values.items():
-            event = Event(wall_time=time.time(), step=step, summary=scalar(name, value))
-            self._events.write_event(event)
-        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
-            self._events.flush()
-            self._flushed = time.monotonic()
-
-    def close(self) -> None:
-        self._events.close()
-
-
-class _Wandb:
-    """A run of Weights & Biases."""
-
-    def __init__(self, run: Any, clock: str) -> None:
-        self._run, self._clock, self._last = run, clock, 0
-
-    def write(self, step: int, values: Values) -> None:
-        self._last = max(step, self._last)  # it takes no step back, as an evaluation that is told later would be
-        self._run.log({self._clock: step, **values}, step=self._last)
-
-    def close(self) -> None:
-        self._run.finish()
-
-
 def newest(logged: Iterable[Values]) -> Values:
     """The newest value of everything in `lines`."""
     found: Values = {}
     for values in logged:
         found |= values
     return found
-
-
-def _weights_and_biases(run: pathlib.Path, config: dict[str, Any]) -> Any:
-    """A run of Weights & Biases with the folder's name; a resumed one goes on in the same, wherever it lies now."""
-    import wandb
-
-    note = run / "wandb_id"
-    try:
-        if not note.exists():
-            note.write_text(secrets.token_hex(6) + "\n")
-        return wandb.init(
-            project="awr_mjx",
-            name=run.name,
-            id=note.read_text().strip(),
-            dir=str(run.resolve()),
-            config=config,
-            resume="allow",
-            settings=wandb.Settings(silent=True),
-        )
-    except (wandb.errors.Error, OSError) as error:
-        words = " ".join(str(error).split())[:200]
-        raise UserError(f"Weights & Biases: {words}: log in (wandb login), or set WANDB_MODE=offline") from error

@@ -43,14 +43,17 @@ def steps(run: pathlib.Path) -> list[int]:
 
 
 def mode_returns(run: pathlib.Path) -> dict[int, float]:
-    """Mode returns by env steps, of the readable checkpoints in `run` that were evaluated."""
+    """Mode returns by env steps, of the readable checkpoints in `run` that were evaluated.
+
+    Those of episodes that the task has cut short by breaking are no measure, and left out.
+    """
     found = {}
     for step in steps(run):
         with contextlib.suppress(Damaged):
             found[step] = _meta(run, step).get("mode_return")
     for values in metrics_log.lines(run):  # an evaluation comes after the save; once it came before, and was saved
         step = int(metrics_log.step_of(values))
-        if "mode_return" in values and step in found and found[step] is None:
+        if "mode_return" in values and "mode_broken" not in values and step in found and found[step] is None:
             found[step] = values["mode_return"]
     return {step: value for step, value in found.items() if value is not None}
 

@@ -22,7 +22,7 @@ import jax
 from awr_mjx.train.console import commands, files
 from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.engine import config as settings
-from awr_mjx.train.engine import lock, metrics_log, restoring, task_files
+from awr_mjx.train.engine import lock, metrics_log, progress, restoring, task_files
 from awr_mjx.train.engine.checkpoint_format import folder
 from awr_mjx.train.engine.config import TrainConfig
 
@@ -167,9 +167,10 @@ def remake(run: pathlib.Path, said: dict[str, Any]) -> str | None:
 def refuse_done(run: pathlib.Path, config: TrainConfig, done: int) -> None:
     """Raises UserError if a run with `done` env steps has nothing left to do, by its steps or by its minutes.
 
-    One that was killed between its last save and its summary goes on, to write that.
+    One that was killed between its last save and its summary goes on, to write that, and so does one whose last
+    evaluation was broken off.
     """
-    if not (run / "summary.json").exists():
+    if not (run / "summary.json").exists() or progress.owes_evaluation(run, config, done):
         return
     if done >= config.num_steps:
         raise UserError(f"{run} has {done:,} {config.clock_words} already: give a larger --num_steps than {done:,}")
@@ -177,6 +178,22 @@ def refuse_done(run: pathlib.Path, config: TrainConfig, done: int) -> None:
     if config.minutes and minutes >= config.minutes:
         shown = f"{math.ceil(minutes * 100) / 100:g}"
         raise UserError(f"{run} has {shown} minutes already: give a larger --minutes than {shown}, or 0 for no limit")
+
+
+def described(run: pathlib.Path) -> dict[str, str]:
+    """The settings of a run and how it was started, as tables in Markdown."""
+    about, resumed = _was(run)
+    starts = [one for one in (about, *resumed) if one]
+    lines = [
+        f"| {one.get('started')} | `{shlex.join(map(str, one.get('argv', [])))}` | {one.get('commit')} |"
+        for one in starts
+    ]
+    told = settings.flatten(json.loads((run / "config.json").read_text())["settings"])
+    rows = [f"| {name} | {value} |" for name, value in told.items()]
+    return {
+        "run/starts": "\n".join(["| started | arguments | commit |", "|---|---|---|", *lines]),
+        "run/settings": "\n".join(["| setting | value |", "|---|---|", *rows]),
+    }
 
 
 def note_resume(run: pathlib.Path, config: TrainConfig, done: int) -> None:

@@ -1,7 +1,6 @@
 """The host's side of a run: it starts epochs, and logs, evaluates and saves between them."""
 
 import json
-import math
 import pathlib
 import re
 import time
@@ -14,7 +13,7 @@ from awr_mjx.train.console import files
 from awr_mjx.train.console.commands import command
 from awr_mjx.train.console.errors import Failed, UserError
 from awr_mjx.train.console.screen import Screen
-from awr_mjx.train.engine import checkpointing, closing, epoch_metrics, restoring, run_folder
+from awr_mjx.train.engine import checkpointing, closing, epoch_metrics, films, progress, restoring, run_folder
 from awr_mjx.train.engine.clock import Clock
 from awr_mjx.train.engine.config import TrainConfig
 from awr_mjx.train.engine.evaluations import Evaluations
@@ -23,7 +22,6 @@ from awr_mjx.train.engine.metrics_log import MetricsLog
 from awr_mjx.train.engine.signals import Stop
 from awr_mjx.train.engine.static_loop import StaticLoop
 
-TINY = 1e-9  # shares of a run are rounded
 # How the text of a device's error begins. It comes as a plain ValueError where the program ran within the call to it.
 DEVICE_SAYS = re.compile(r"[A-Z_]+: ")
 
@@ -53,6 +51,7 @@ class Training:
         self.words = config.clock_words
         self.saves.set_aside_after(done)
         self.evaluations = Evaluations(config, loop, screen, stop, clock, log, self.saves)
+        self.films = films.Films(run, config.video_seconds, log, screen)
         self.quarantined = 0
         self.trouble: str | None = None
         """Why the newest epoch's state is of no use, if it is not: it must not be saved then."""
@@ -81,21 +80,24 @@ class Training:
         saved_at = self.steps
         if not restoring.steps(self.run):  # so that a run can go on wherever it is stopped
             self._save(state)
-        next_eval = math.floor(self._share() * config.num_evals + TINY) + 1
+        evaluated = progress.due(config, self._share())
         pending: tuple[int, dict[str, jax.Array]] | None = None
         self.evaluations.compile(state)
         self.stop.careful = True  # from here on there is something to lose
         self.clock.start()
-        if self._share() >= 1 and self.steps not in self.saves.returns:  # killed in its last evaluation
+        if self._owes_evaluation():
             self.evaluations.evaluate(state, self.steps)
+            self._film()
+            self.clock.start()
         while self._share() < 1 and not self.stop.asked and not self.trouble:
             state, metrics = self.epoch(state)
             self.steps += config.epoch_steps
             if pending:
                 self._log(*pending)  # while the device is at work on the next epoch
                 self.evaluations.take()
+                self.films.take()
             pending = (self.steps, metrics)
-            due_eval = self._share() * config.num_evals + TINY >= next_eval
+            due_eval = progress.due(config, self._share()) > evaluated
             due_save = time.monotonic() - self.last_save >= config.checkpoint_seconds
             if due_eval or due_save or self.stop.asked:
                 jax.block_until_ready(metrics)
@@ -107,8 +109,9 @@ class Training:
                 self._save(state)  # first: an evaluation may take a minute
                 saved_at = self.steps
                 if due_eval:
-                    next_eval = math.floor(self._share() * config.num_evals + TINY) + 1
+                    evaluated = progress.due(config, self._share())
                     self.evaluations.evaluate(state, self.steps)
+                    self._film()
                 self.clock.start()
         if pending:
             self._log(*pending)
@@ -116,11 +119,17 @@ class Training:
             self._save(state)
         return self._finish(state)
 
+    def _film(self) -> None:
+        if self.config.video_seconds and not self.stop.asked:
+            self.saves.wait()
+            self.films.begin(self.steps)
+
     def _share(self, steps: int | None = None) -> float:
-        """The share of the run that is done: of its env steps (or of `steps`) or of its minutes, whichever is more."""
-        minutes = self.config.minutes
-        timed = self.clock.seconds["train"] / (60 * minutes) if minutes else 0.0
-        return max((self.steps if steps is None else steps) / self.config.num_steps, timed)
+        """The share of the run that is done, up to now or to `steps`."""
+        return progress.share(self.config, self.steps if steps is None else steps, self.clock.seconds["train"])
+
+    def _owes_evaluation(self) -> bool:
+        return progress.owes_evaluation(self.run, self.config, self.steps)
 
     def _log(self, steps: int, metrics: dict[str, jax.Array]) -> None:
         """Waits for an epoch, logs and shows it, and notes whether its state is of any use."""
@@ -131,7 +140,7 @@ class Training:
         values = epoch_metrics.summarise(arrays, self.config)
         self.quarantined += int(values.get("quarantined", 0))
         values[f"{self.config.clock}_per_second"] = self.config.epoch_steps / max(seconds, 1e-9)
-        values["train_seconds"] = self.clock.seconds["train"]
+        values |= {"train_seconds": self.clock.seconds["train"], "wall_seconds": self.clock.wall()}
         self.log.write(steps, values)
         self.screen.progress(steps, self._share(steps), values, self.evaluations.mode_return, self.quarantined)
 
@@ -151,14 +160,18 @@ class Training:
     def _finish(self, state: TrainState) -> int:
         """Waits for the last save, writes the summary and says how to go on."""
         self.evaluations.take(wait=True)
+        self.films.take(wait=not self.stop.asked)
+        self.films.close()
         problem = self.saves.wait()
         if problem:
             self._warn_save(problem)
         self.log.close()
         found = restoring.steps(self.run)
+        # A last evaluation that a stop has broken off is still to be made up for.
+        finished = self._share() >= 1 and not self.trouble and not (self.stop.asked and self._owes_evaluation())
         summary = {
             "env": self.config.env,
-            "finished": self._share() >= 1 and not self.trouble,
+            "finished": finished,
             "why": self.trouble or (f"stopped by {self.stop.asked}" if self.stop.asked else None),
             "env_steps": int(state.counts.env_steps),
             "gradient_steps": int(state.counts.gradient_steps),
@@ -188,8 +201,8 @@ class Training:
             raise Failed(f"{self.trouble} ({sound})")
         if not found:
             return 1
-        stopped = bool(self.stop.asked) and self._share() < 1
         if self.hints:
+            stopped = bool(self.stop.asked) and not finished
             for line in closing.next_steps(self.run, self.config.env, self.loop.env, stopped):
                 self.screen.say(line)
         return 0

@@ -12,6 +12,7 @@ from awr_mjx.train.console.files import replacing
 from awr_mjx.train.engine.metrics_log import step_of
 
 Groups = dict[str, list["Run"]]
+FAST = "mode_return_fast"  # in the fast physics, where the mode return is of the exact one
 POINTS = 300  # of a diagnostic curve; more are averaged
 PHASES = ("compile", "train", "evaluate", "save")
 DIAGNOSTICS = {
@@ -58,6 +59,22 @@ class Run:
             return np.empty((2, 0))
         parts = np.array_split(values, min(POINTS, values.shape[1]), axis=1)
         return np.stack([part.mean(axis=1) for part in parts], axis=1)
+
+
+def by_physics(runs: list[Run]) -> list[Run]:
+    """The runs, with the mode returns of those that were evaluated in the fast physics called `mode_return_fast`.
+
+    That is done where others of the task tell both: the two are not to be compared.
+    """
+    both = {run.settings["env"] for run in runs if run.newest(FAST) is not None}
+
+    def told(run: Run) -> Run:
+        if run.settings["env"] not in both or run.settings.get("eval_physics") != "fast":
+            return run
+        rows = [{FAST if name == "mode_return" else name: value for name, value in row.items()} for row in run.rows]
+        return dataclasses.replace(run, rows=rows)
+
+    return [told(run) for run in runs]
 
 
 @contextlib.contextmanager
@@ -120,13 +137,12 @@ def _band(axis: Any, runs: list[Run], key: str, unit: float, color: str, name: s
         for points in ([point for point in run.evaluations() if key in point] for run in runs)
         if points
     ]
+    for run in runs:
+        rows = [{**row, "step": step_of(row)} for row in run.rows if FAST in row]
+        fast = [[row[key] / unit, row[FAST]] for row in rows if key in row]
+        axis.plot(*np.array(fast or np.empty((0, 2))).T, color=color, linewidth=0.8, alpha=0.6, linestyle=":")
     if not lines:
         return
-    for run in runs:
-        fast = [
-            [p[key] / unit, p["mode_return_fast"]] for p in run.evaluations() if {key, "mode_return_fast"} <= p.keys()
-        ]
-        axis.plot(*np.array(fast or np.empty((0, 2))).T, color=color, linewidth=0.8, alpha=0.6, linestyle=":")
     label = f"{name} ({len(lines)} seeds)" if len(lines) > 1 else name
     for places, values in lines:
         axis.plot(places, values, color=color, linewidth=0.7 if len(lines) > 1 else 1.8, alpha=0.6, marker=".", ms=3)

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import pathlib
+import signal
 import threading
 import time
 from typing import Any
@@ -19,6 +21,7 @@ from awr_mjx.train.engine import config as settings
 from awr_mjx.train.engine import evaluations, metrics_log, restoring
 from tests import runs
 from tests.tasks import Walk
+from tests.trained import wait_for
 
 ITERATION = 32 * 8
 SMALL = "--num_envs 32 --rollout_steps 8 --buffer_blocks 2 --batch_size 64 --policy_updates 2 --value_updates 2".split()
@@ -103,7 +106,10 @@ def test_a_run_is_evaluated_in_either(tmp_path: pathlib.Path) -> None:
         assert ("in the exact physics" in done.stdout) == (physics == "exact")
         found[physics] = json.loads(out.read_text())
         assert found[physics]["physics"] == physics
+        assert runs.here(evaluate.main, *args[:-2]).returncode == 0  # each has a file of its own
     assert found["exact"]["return_mean"] == pytest.approx(found["fast"]["return_mean"] - 60.0, rel=1e-5)
+    for physics, name in (("exact", "evaluation.json"), ("fast", "evaluation-fast.json")):
+        assert json.loads((tmp_path / "run" / name).read_text()) == found[physics]
 
 
 def test_it_can_be_that_of_the_fast_physics(tmp_path: pathlib.Path) -> None:
@@ -170,7 +176,7 @@ def test_the_checkpoint_is_there_before_it(tmp_path: pathlib.Path, monkeypatch: 
         patch.setattr(evaluations.Evaluations, "evaluate", mock.Mock(side_effect=Killed))
         with pytest.raises(Killed):
             trained(run, 2, "--num_evals", 1)
-    runs.wait_for(lambda: restoring.steps(run)[-1] == 2 * ITERATION)
+    wait_for(lambda: restoring.steps(run)[-1] == 2 * ITERATION)
     done = runs.here(main.main, "--resume", run)
     assert done.returncode == 0, done.stderr
     assert [line["env_steps"] for line in evaluated(run)] == [2 * ITERATION]
@@ -185,3 +191,102 @@ def test_a_stop_drops_it(beside: bool, tmp_path: pathlib.Path) -> None:
     runs.stopped_while_evaluating(ENDLESS, run, *args)
     assert restoring.steps(run)[-1] == (1 + beside) * ITERATION  # beside it, training went on to its end
     assert not evaluated(run)
+    assert not json.loads((run / "summary.json").read_text())["finished"]
+
+
+def stopped_in(number: int) -> Any:
+    """In place of the evaluations: the one of that number (from 1 on) is broken off by Ctrl-C."""
+    played, count = evaluations.Evaluator.unless, iter(range(1, 99))
+
+    def unless(self: Any, stopped: Any, *args: Any) -> Any:
+        if type(self) is evaluations.Evaluator and next(count) == number:
+            os.kill(os.getpid(), signal.SIGINT)
+            wait_for(stopped)
+        return played(self, stopped, *args)
+
+    return unless
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_one_that_a_stop_has_broken_off_is_made_up_for(
+    number: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the last one, after which there is nothing else to do."""
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluations.Evaluator, "unless", stopped_in(number))
+        said = trained(run, 4, "--num_evals", 2)
+    assert "go on: " in said and "stopped by SIGINT" in said
+    assert not json.loads((run / "summary.json").read_text())["finished"]
+    assert [line["env_steps"] for line in evaluated(run)] == [2 * ITERATION][: number - 1]
+    done = runs.here(main.main, "--resume", run)
+    assert done.returncode == 0, done.stderr
+    assert [line["env_steps"] for line in evaluated(run)] == [2 * ITERATION, 4 * ITERATION]
+    assert json.loads((run / "summary.json").read_text())["finished"]
+    runs.refused(runs.here(main.main, "--resume", run), "already")
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_one_that_raises_is_a_warning(apart: bool, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluations, "apart", lambda: apart)
+    monkeypatch.setattr(Truth, "begin", mock.Mock(side_effect=ZeroDivisionError("mine")))
+    run, words = tmp_path / "run", "broken task: its exact physics raises ZeroDivisionError: mine"
+    said = trained(run, 4, "--num_evals", 2)
+    assert f"warning: the evaluation at {2 * ITERATION} env steps broke off: {words}" in said
+    assert restoring.steps(run)[-1] == 4 * ITERATION and not evaluated(run)
+    assert json.loads((run / "summary.json").read_text())["finished"]
+    runs.refused(runs.here(evaluate.main, "--run", run), words)
+
+
+class Changing(Truth):
+    """Counts the policies that it plays."""
+
+    played = 0
+
+    def begin(self, state: State) -> None:
+        Changing.played += 1
+
+
+class Falling(Changing):
+    """The first policy is the best, and each one after it is worse by far."""
+
+    def step(self, state: State, action: jax.Array, which: np.ndarray) -> State:
+        stepped = super().step(state, action, which)
+        return dataclasses.replace(stepped, reward=stepped.reward - 1000.0 * self.played)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_the_best_is_kept_though_its_return_comes_late(
+    apart: bool, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluations, "apart", lambda: apart)
+    monkeypatch.setattr(Approximate, "exact", lambda self, count, threads: Falling(self))
+    monkeypatch.setattr(Changing, "played", 0)
+    trained(tmp_path / "run", 4, "--num_evals", 4, "--keep", 1)
+    # Beside a training, the one before the last is still awaited when that is saved.
+    assert restoring.steps(tmp_path / "run") == [ITERATION, *[3 * ITERATION] * apart, 4 * ITERATION]
+    assert restoring.mode_returns(tmp_path / "run").keys() >= {ITERATION, 4 * ITERATION}
+
+
+class Breaking(Changing):
+    """Breaks from the second policy on, at once, which loses nothing."""
+
+    def step(self, state: State, action: jax.Array, which: np.ndarray) -> State:
+        stepped = super().step(state, action, which)
+        return dataclasses.replace(stepped, obs=stepped.obs * (1.0 if self.played == 1 else np.nan))
+
+
+def test_episodes_that_break_are_no_measure(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Approximate, "exact", lambda self, count, threads: Breaking(self))
+    monkeypatch.setattr(Changing, "played", 0)
+    said = trained(tmp_path / "run", 4, "--num_evals", 2)
+    first, second = evaluated(tmp_path / "run")
+    assert second["mode_return"] > first["mode_return"] and second["mode_broken"] == 4
+    assert "warning: 4 of 4 episodes were ended by a step that broke the task" in said
+    assert restoring.mode_returns(tmp_path / "run").keys() == {2 * ITERATION}
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["best_mode_return"] == first["mode_return"]
+
+
+def test_more_robots_than_memory_has_room_for_are_refused(tmp_path: pathlib.Path) -> None:
+    trained(tmp_path / "run", 1, "--num_evals", 1)
+    runs.refused(runs.here(evaluate.main, "--run", tmp_path / "run", "--episodes", 4097), "at most 4,096 episodes")

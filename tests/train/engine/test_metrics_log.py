@@ -2,9 +2,11 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import pathlib
 import struct
+import types
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,11 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from awr_mjx.train import main
-from awr_mjx.train.engine import config, epoch_metrics
+from awr_mjx.train.engine import config, epoch_metrics, films, tags
 from awr_mjx.train.engine.config import TrainConfig
 from awr_mjx.train.engine.metrics_log import MetricsLog, lines
 from tests import runs
-from tests.trained import python, refusal
+from tests.trained import make_run, python, refusal
 
 wandb = pytest.importorskip("wandb")
 SMALL = [*runs.SMALL, "--num_steps", "256", "--wandb"]
@@ -34,7 +36,7 @@ def test_offline_runs_hold_settings_and_metrics_and_a_resume_goes_on(tmp_path: p
     assert len({file.name for file in files}) == 1  # the same run, by its id
     for file in files:
         content = file.read_bytes()
-        for words in (b"mode_return", b"reward_per_step", b"policy_updates", b"cartpole"):
+        for words in (b"eval/return", b"rollout/reward_per_step", b"policy_updates", b"cartpole"):
             assert words in content, words
 
 
@@ -83,7 +85,7 @@ def test_numbers_that_are_not_finite_are_left_out(tmp_path: pathlib.Path) -> Non
     log.write(1, {"a": 1.0, "b": float("nan"), "c": float("inf")})
     log.close()
     assert (tmp_path / "metrics.jsonl").read_text() == '{"env_steps": 1, "a": 1.0}\n'
-    assert [e.summary.value[0].tag for e in events(tmp_path)[1:]] == ["a"]
+    assert [e.summary.value[0].tag for e in events(tmp_path)[1:]] == ["train/a"]
 
 
 def test_a_log_that_fails_is_one_warning_and_the_others_go_on(
@@ -141,6 +143,70 @@ def test_a_run_of_weights_and_biases_has_an_id_of_its_own_that_goes_where_it_goe
             run.rename(moved)
         MetricsLog(place, resumed, {}).close()
     assert ids[0] == ids[1] != ids[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("mode_return", "eval/return"),
+        ("mode_return_fast", "eval/return_fast"),
+        ("mode_terms/reward_forward", "eval/reward/forward"),
+        ("mode_terms/joint_error", "eval/task/joint_error"),
+        ("terms/reward_forward", "reward/forward"),
+        ("terms/joint_error", "task/joint_error"),
+        ("held_out_value_error", "held_out/value_error"),
+        ("ring_valid", "ring/valid"),
+        ("kl", "policy/kl"),
+        ("explained_variance", "value/explained_variance"),
+        ("episode_steps", "rollout/episode_steps"),
+        ("env_steps_per_second", "time/env_steps_per_second"),
+        ("gradient_steps", "time/gradient_steps"),
+        ("news", "train/news"),
+    ],
+)
+def test_what_is_logged_has_a_group(name: str, place: str) -> None:
+    assert tags.tag(name) == place
+
+
+def test_all_that_a_training_logs_has_a_group_and_no_two_share_a_tag(tmp_path: pathlib.Path) -> None:
+    runs.train(tmp_path / "run", 2)
+    found = lines(tmp_path / "run")
+    names = set().union(*found) - {"env_steps"}
+    places = {tags.tag(name) for name in names}
+    assert len(places) == len(names) > 20 and not any(place.startswith("train/") for place in places)
+    logged = [event.summary.value[0].tag for event in events(tmp_path / "run") if event.summary.value]
+    assert set(logged) - {"run/settings/text_summary", "run/starts/text_summary"} == places
+
+
+def test_settings_and_starts_are_texts_and_films_are_images(tmp_path: pathlib.Path) -> None:
+    run = make_run(tmp_path / "run", "inverted_pendulum")
+    log = MetricsLog(run, None)
+    log.describe(0, {"run/settings": "| a |"})
+    said: list[str] = []
+    screen: Any = types.SimpleNamespace(say=said.append)
+    drawn = films.Films(run, 0.2, log, screen)
+    drawn.begin(1234)
+    drawn.begin(1235)  # while the other is drawn: left out
+    drawn.take(wait=True)
+    drawn.begin(99)
+    drawn.take(wait=True)
+    drawn.begin(98)
+    drawn.take(wait=True)
+    log.close()
+    _, text, film = events(run)
+    assert text.summary.value[0].tensor.string_val == [b"| a |"]
+    image = film.summary.value[0].image
+    assert film.step == 1234 and (image.width, image.height) == (320, 240)
+    assert image.encoded_image_string == (run / "films" / "1234.gif").read_bytes()
+    assert image.encoded_image_string.startswith(b"GIF89a")
+    assert len(said) == 1 and "no film of the evaluation" in said[0] and "has no checkpoint 99" in said[0]
+
+
+def test_a_training_films_its_evaluations(tmp_path: pathlib.Path) -> None:
+    """A task that cannot be drawn is a warning, and the training is as without."""
+    done = runs.train(tmp_path / "run", 2, "--num_evals", 2, "--video_seconds", 1)
+    assert done.stdout.count("warning: no film of the evaluation: this task cannot be rendered yet") == 1
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["finished"]
 
 
 METRICS = {
