@@ -33,6 +33,8 @@ class PlayConfig:
     """Film to write instead: .mp4, .gif, or .png for a sheet of frames."""
     seconds: float = 10.0
     """Simulated time of the film."""
+    together: int = 1
+    """Robots of the film on one floor."""
     seed: int = 0
     """Start states follow from this."""
     host: str = "127.0.0.1"
@@ -75,7 +77,7 @@ def main() -> int:
         show_all()
         return 0
     check_seed(config.seed)
-    film = RenderConfig(pathlib.Path(), config.out, seconds=config.seconds, seed=config.seed)
+    film = RenderConfig(pathlib.Path(), config.out, seconds=config.seconds, seed=config.seed, together=config.together)
     if config.out:
         film.validate(config.out.suffix.lower())
     trouble = painters.prepare_graphics() if config.out else None

@@ -18,7 +18,7 @@ from awr_mjx.train.engine import config as settings
 from awr_mjx.train.engine.config import TrainConfig
 from awr_mjx.train.engine.player import Player
 from tests.tasks import Walk
-from tests.trained import pendulum_run, python, refusal
+from tests.trained import make_run, pendulum_run, python, refusal
 
 __all__ = ["pendulum_run"]  # a fixture
 
@@ -39,6 +39,8 @@ __all__ = ["pendulum_run"]  # a fixture
         (["--width", "wide"], "wide"),
         (["--grid", "3"], "grid must be columns x rows, such as 3x2, up to 99x99, not '3'"),
         (["--grid", "0x2"], "grid must be columns x rows"),
+        (["--together", "0"], "together must be from 1 to 100, not 0"),
+        (["--together", "4", "--grid", "2x2"], "leave --grid and --both out"),
         (["--grid", "3x2", "--width", "640"], "width must be a multiple of 3 for a grid of 3x2, not 640: write 639"),
         (["--grid", "99x1", "--height", "8"], "height must be from 16"),
         (["--both", "true", "--grid", "2x1"], "--both shows one environment in both physics: leave --grid 2x1 out"),
@@ -147,3 +149,22 @@ def test_grid_shows_an_environment_in_each_cell(pendulum_run: pathlib.Path, tmp_
     assert all(cell.std() > 5 for cell in cells)
     assert any((a != b).any() for a, b in itertools.pairwise(cells))
     assert done.stdout.count("episode return") >= 4
+
+
+def test_robots_together_are_on_one_floor(tmp_path: pathlib.Path) -> None:
+    """In a picture of nine there is more of the robots' colour than of one of the same size, and no seam of a cell."""
+    run = make_run(tmp_path / "run", "hopper")
+    share = []
+    for together in (1, 9):
+        out = tmp_path / f"{together}.png"
+        options = f"--seconds 0.1 --width 320 --height 180 --together {together} --overlay false".split()
+        done = python("-m", "train.render", "--run", run, "--out", out, *options)
+        if done.returncode == 2 and "cannot render here" in done.stderr:
+            pytest.skip(done.stderr.strip())
+        assert done.returncode == 0, done.stderr
+        with Image.open(out) as image:
+            first = np.asarray(image).astype(int)[:180, :320]
+        orange = (first[..., 0] > first[..., 2] + 60).any(axis=0)  # columns of the picture in which a robot is
+        share.append(int((np.diff(orange.astype(int)) == 1).sum()))
+        assert done.stdout.count("episode return") >= min(together, 5)
+    assert share[0] == 1 and share[1] >= 3

@@ -29,8 +29,8 @@ def film_clip(
       robot: whose clip it is.
       motion: the clip (`clips.checked`), with poses [T, nq].
       out: the file; .mp4, .gif, or .png for a sheet of 8 frames.
-      width: pixels; 640 if not given.
-      height: pixels; 480 if not given.
+      width: pixels; those of `film.SIZE` if not given.
+      height: pixels; likewise.
 
     Returns:
       The number of frames, frames per second, the seconds that are shown, and the size in pixels.
@@ -53,7 +53,7 @@ def film_clip(
             yield video.write_on(paint(_shown(qpos[time])), words)
 
     # A painter sees of a task no more than its model, whose buffer for pictures it may change.
-    scene: Any = types.SimpleNamespace(mj_model=copy.copy(robot.model))
+    scene: Any = types.SimpleNamespace(mj_model=copy.copy(robot.model), dt=dt)
     with painter(scene, *size, find_camera(scene, None)) as paint, replacing(out) as part:
         paint(_shown(qpos[0]))  # what cannot be drawn is found before all else
         film.write(part, out, draw(paint), len(times), fps, size)

@@ -27,9 +27,10 @@ from awr_mjx.train.pictures.painters import find_camera, painter
 KINDS = (*video.ENCODERS, ".png")
 FPS_MAX = {".mp4": 240, ".gif": 50, ".png": math.inf}  # browsers slow a GIF down whose frames last less than 0.02 s
 FPS_SEEN = 60  # more frames a second than this are not shown unless asked for
-SIZE = (640, 480)
+SIZE = {".mp4": (1280, 720), ".gif": (480, 270), ".png": (640, 360)}  # of a frame
 SIZES = (16, 4096)
 SECONDS_MAX = 3600.0
+TOGETHER_MOST = 100
 SHEET, SHEET_COLUMNS = 8, 4
 PHYSICS = "exact", "fast"  # from left to right
 
@@ -49,15 +50,17 @@ class RenderConfig:
     seed: int = 0
     """Start states follow from this."""
     width: int | None = None
-    """Pixels of a frame; even for .mp4. 640, or as much of it as fits the grid, if not given."""
+    """Pixels of a frame; even for .mp4. If not given 1280 (.gif 480, .png 640), or as much of it as fits the grid."""
     height: int | None = None
-    """Pixels of a frame; even for .mp4. 480, or as much of it as fits the grid, if not given."""
+    """Pixels of a frame; even for .mp4. If not given 720 (.gif 270, .png 360), or as much of it as fits the grid."""
     fps: float | None = None
     """Frames per second, in real time; one per control step, up to 60, if not given."""
     camera: str | None = None
-    """Name of a camera of the model, or `free`; `track` if the model has one, else `free`, if not given."""
+    """Name of a camera of the model, `free`, or `chase`, the default, which goes after the robot a little late."""
     grid: str = "1x1"
     """Environments to show side by side, as columns x rows: 3x3 has nine, with the seeds from `seed` on."""
+    together: int = 1
+    """Robots of the policy on one floor, with the seeds from `seed` on."""
     physics: Literal["exact", "fast"] = "exact"
     """Where a task trains on a fast approximation of Gymnasium's physics: play in Gymnasium's own, or in that."""
     both: bool = False
@@ -76,6 +79,8 @@ class RenderConfig:
         found = re.fullmatch(r"([1-9]\d?)x([1-9]\d?)", self.grid)
         if not found:
             raise UserError(f"grid must be columns x rows, such as 3x2, up to 99x99, not {self.grid!r}")
+        if self.together > 1 and (self.both or self.grid != "1x1"):
+            raise UserError("--together shows all robots in one picture: leave --grid and --both out")
         if self.both and self.grid != "1x1":
             raise UserError(f"--both shows one environment in both physics: leave --grid {self.grid} out")
         return (2, 1) if self.both else (int(found[1]), int(found[2]))
@@ -83,7 +88,7 @@ class RenderConfig:
     def size(self, kind: str) -> tuple[int, int]:
         """Width and height of a frame of a file of `kind`, in pixels."""
         even = 2 if kind == ".mp4" else 1
-        (columns, rows), (width, height) = self.cells(), SIZE
+        (columns, rows), (width, height) = self.cells(), SIZE.get(kind, SIZE[".mp4"])
         widest, highest = (most - most % math.lcm(even, n) for most, n in ((width, columns), (height, rows)))
         return (widest if self.width is None else self.width), (highest if self.height is None else self.height)
 
@@ -94,6 +99,8 @@ class RenderConfig:
         if not 0 < self.seconds <= SECONDS_MAX:
             raise UserError(f"seconds must be above 0 and at most {SECONDS_MAX:g}, not {self.seconds}")
         check_seed(self.seed)
+        if not 1 <= self.together <= TOGETHER_MOST:
+            raise UserError(f"together must be from 1 to {TOGETHER_MOST}, not {self.together}")
         if self.fps is not None and not 0 < self.fps <= FPS_MAX[kind]:
             raise UserError(f"fps must be above 0 and at most {FPS_MAX[kind]} for {kind}, not {self.fps}")
         for name, size, cells in zip(("width", "height"), self.size(kind), self.cells(), strict=True):
@@ -148,10 +155,17 @@ def shown_steps(config: RenderConfig, kind: str, fps: Fraction, dt: float) -> np
 
 
 def draw(
-    paint: Callable[[Shown], np.ndarray], dt: float, clips: list[list[Shown]], times: np.ndarray, config: RenderConfig
+    paint: Callable[..., np.ndarray], dt: float, clips: list[list[Shown]], times: np.ndarray, config: RenderConfig
 ) -> Iterator[np.ndarray]:
     """An image, uint8 [height, width, 3], of the environments side by side at each of the control steps `times` [F]."""
     columns, rows = config.cells()
+    if config.together > 1:
+        for time in times:
+            now = [clip[time] for clip in clips]
+            words = f"{time * dt:.2f} s  {len(now)} robots  mean reward {np.mean([one.reward for one in now]):.2f}"
+            image = paint(*now)
+            yield video.write_on(image, words) if config.overlay else image
+        return
     for time in times:
         cells: list[np.ndarray] = []
         for clip in clips:
@@ -179,13 +193,15 @@ def render(player: Player, config: RenderConfig, out: pathlib.Path) -> tuple[lis
             + (f"give {env.dt:g} or more" if env.dt <= SECONDS_MAX else "it is too slow for a movie in real time")
         )
     camera, (columns, rows) = find_camera(env, config.camera), config.cells()
+    if config.together > 1 and hasattr(env, "picture"):
+        raise UserError(f"task {player.config.env!r} draws its own picture, of one: leave --together out, or --grid")
     fps = frames_per_second(config, kind, env.dt)
     times = shown_steps(config, kind, fps, env.dt)
     width, height = config.size(kind)
-    with painter(env, width // columns, height // rows, camera) as paint, replacing(out) as part:
+    with painter(env, width // columns, height // rows, camera, config.together) as paint, replacing(out) as part:
         live, steps = Live(player, config.seed, config.both or config.physics == "exact"), int(times[-1]) + 1
-        paint(live.shown)  # what cannot be drawn is found before all is played
-        clips = play(live, config.seed, 1 if config.both else columns * rows, steps)
+        paint(*[live.shown] * config.together)  # what cannot be drawn is found before all is played
+        clips = play(live, config.seed, 1 if config.both else columns * rows * config.together, steps)
         if config.both:
             clips += play(Live(player, config.seed), config.seed, 1, steps)
         write(part, out, draw(paint, env.dt, clips, times, config), len(times), fps, (width, height))

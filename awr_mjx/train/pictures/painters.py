@@ -21,6 +21,7 @@ from awr_mjx.train.engine.task_files import STAYED, Moved
 from awr_mjx.train.pictures.live import Shown
 
 GHOST = (0.45, 0.65, 1.0, 0.35)  # red, green, blue and how opaque, of what is imitated
+CHASE = "chase"  # the camera that goes after the robot
 
 
 def load(run: pathlib.Path, step: Step = None, moved: Moved = STAYED) -> Player:
@@ -68,7 +69,7 @@ def _no_renderer(error: Exception) -> UserError:
     )
 
 
-def make_renderer(env: Env, width: int, height: int) -> Any:
+def make_renderer(env: Env, width: int, height: int, together: int = 1) -> Any:
     """A `mujoco.Renderer` of `width` x `height` pixels for the task's model, whose offscreen buffer grows if it must.
 
     Raises:
@@ -76,7 +77,10 @@ def make_renderer(env: Env, width: int, height: int) -> Any:
     """
     import mujoco
 
+    from awr_mjx.train.pictures.stage import dress
+
     model = env.mj_model  # type: ignore[attr-defined]
+    dress(model, together)
     screen = model.vis.global_
     screen.offwidth, screen.offheight = max(screen.offwidth, width), max(screen.offheight, height)
     try:
@@ -87,6 +91,8 @@ def make_renderer(env: Env, width: int, height: int) -> Any:
 
 def find_camera(env: Env, name: str | None) -> str | int:
     """The camera to use, by name, or -1 for the free one, which looks at the whole model from a fixed place.
+
+    If no `name` is given it is `CHASE`, which goes after the robot, where the model has a camera `track` to go by.
 
     Raises:
       UserError: if the task cannot be rendered, or has no camera called `name`.
@@ -101,10 +107,11 @@ def find_camera(env: Env, name: str | None) -> str | int:
         raise UserError("this task cannot be rendered yet: it has no MuJoCo model and draws no picture")
     model = env.mj_model
     known = [model.camera(i).name for i in range(model.ncam)]
-    name = name or ("track" if "track" in known else "free")
-    if name != "free" and name not in known:
-        raise UserError(f"the model has no camera {name!r}; it has {', '.join([*known, 'free'])}")
-    return name if name in known else -1
+    chase = [CHASE] if "track" in known else []
+    name = name or next(iter(chase), "free")
+    if name not in (*known, *chase, "free"):
+        raise UserError(f"the model has no camera {name!r}; it has {', '.join([*known, *chase, 'free'])}")
+    return -1 if name == "free" else name
 
 
 def _own_picture(env: Any, shown: Shown, width: int, height: int) -> np.ndarray:
@@ -122,8 +129,12 @@ def _own_picture(env: Any, shown: Shown, width: int, height: int) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def painter(env: Env, width: int, height: int, camera: str | int) -> Iterator[Callable[[Shown], np.ndarray]]:
+def painter(
+    env: Env, width: int, height: int, camera: str | int, together: int = 1
+) -> Iterator[Callable[..., np.ndarray]]:
     """Gives a function that draws a moment as an image, uint8 [height, width, 3].
+
+    It takes a `Shown` of each of the robots that are `together` on one floor.
 
     Raises:
       UserError: if nothing can be rendered on this computer.
@@ -132,32 +143,7 @@ def painter(env: Env, width: int, height: int, camera: str | int) -> Iterator[Ca
     if hasattr(env, "picture"):
         yield lambda shown: _own_picture(env, shown, width, height)
         return
-    import mujoco
+    from awr_mjx.train.pictures.stage import Stage  # it imports MuJoCo, which looks for graphics but once
 
-    model = env.mj_model  # type: ignore[attr-defined]
-    data, other = mujoco.MjData(model), mujoco.MjData(model)
-    with make_renderer(env, width, height) as renderer:
-
-        def paint(shown: Shown) -> np.ndarray:
-            data.qpos[:] = shown.pose
-            mujoco.mj_forward(model, data)
-            renderer.update_scene(data, camera=camera)
-            if shown.ghost is not None:
-                other.qpos[:] = shown.ghost
-                mujoco.mj_forward(model, other)
-                _add_ghost(model, other, renderer.scene)
-            return renderer.render()
-
-        yield paint
-
-
-def _add_ghost(model: Any, data: Any, scene: Any) -> None:
-    """Adds the moving bodies of `data` to a MuJoCo scene, translucent."""
-    import mujoco
-
-    first = scene.ngeom
-    option, perturbation = mujoco.MjvOption(), mujoco.MjvPerturb()
-    mujoco.mjv_addGeoms(model, data, option, perturbation, int(mujoco.mjtCatBit.mjCAT_DYNAMIC), scene)
-    for geom in range(first, scene.ngeom):
-        scene.geoms[geom].rgba[:] = GHOST
-        scene.geoms[geom].matid = -1
+    with make_renderer(env, width, height, together) as renderer:
+        yield Stage(env, renderer, camera, together).paint

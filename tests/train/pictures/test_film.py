@@ -31,15 +31,15 @@ def test_odd_sizes_are_good_enough_for_images() -> None:
 
 def test_a_size_that_is_not_given_fits_the_grid() -> None:
     for grid, kind, size in (
-        ("1x1", ".mp4", (640, 480)),
-        ("3x3", ".mp4", (636, 480)),
-        ("3x7", ".gif", (639, 476)),
-        ("99x99", ".png", (594, 396)),
+        ("1x1", ".mp4", (1280, 720)),
+        ("3x3", ".mp4", (1278, 720)),
+        ("3x7", ".gif", (480, 266)),
+        ("99x99", ".png", (594, 297)),
     ):
         config = film.RenderConfig(pathlib.Path("run"), grid=grid)
         config.validate(kind)
         assert config.size(kind) == size
-    assert film.RenderConfig(pathlib.Path("run"), width=300, grid="3x3").size(".mp4") == (300, 480)
+    assert film.RenderConfig(pathlib.Path("run"), width=300, grid="3x3").size(".mp4") == (300, 720)
 
 
 def test_frame_rate_is_real_time() -> None:

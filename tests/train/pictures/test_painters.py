@@ -11,9 +11,10 @@ from awr_mjx.train.pictures.live import Shown
 
 def test_cameras() -> None:
     env = registry.make("inverted_pendulum")
-    assert painters.find_camera(env, None) == "track"
+    assert painters.find_camera(env, None) == painters.CHASE
+    assert painters.find_camera(env, "track") == "track"
     assert painters.find_camera(env, "free") == -1
-    with pytest.raises(UserError, match="no camera 'nose'; it has track, free"):
+    with pytest.raises(UserError, match="no camera 'nose'; it has track, chase, free"):
         painters.find_camera(env, "nose")
     with pytest.raises(UserError, match="cannot be rendered yet"):
         painters.find_camera(registry.make("cartpole"), None)
