@@ -52,5 +52,6 @@ def test_the_cuda_build_of_jax_is_one_that_the_driver_can_run(
 def test_ant_is_trained_where_nothing_else_is_named(args: str, ant: bool) -> None:
     command = ["make", "--dry-run", "--directory", str(ROOT), "train", f"ARGS={args}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert ("--env ant --num_envs 4096" in done.stdout) == ant
+    assert ("train.main --env ant " in done.stdout) == ant
+    assert ("20 to 60 minutes" in done.stdout) == (not args)
     assert args in done.stdout
