@@ -17,7 +17,7 @@ import jax
 import pytest
 
 from awr_mjx.train import evaluate
-from awr_mjx.train.engine import checkpoint_format, metrics_log, restoring, run_folder
+from awr_mjx.train.engine import boards, checkpoint_format, metrics_log, restoring, run_folder
 from awr_mjx.train.main import main
 from tests.runs import PER_ITERATION, SMALL, about, copied, everything, here, refused, restored, running, same, train
 
@@ -121,7 +121,7 @@ def test_what_is_refused_before_the_first_step_leaves_no_folder(
     def refuses(*_: object) -> None:
         raise refusal
 
-    monkeypatch.setattr(metrics_log, "_weights_and_biases", refuses)
+    monkeypatch.setattr(boards, "begun", refuses)
     refused(here(main, *SMALL, "--num_steps", 256, "--wandb", "--run_dir", tmp_path / "run"), "Weights & Biases: no")
     assert not list(tmp_path.iterdir())
 

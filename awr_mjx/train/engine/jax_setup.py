@@ -53,12 +53,12 @@ def start_jax(lapack: bool = True, cpu_devices: int = 1, reserve: bool = False) 
     flags = os.environ.get("XLA_FLAGS", "")
     chosen_devices = re.findall(r"xla_force_host_platform_device_count=(\d+)", flags)
     devices = int(chosen_devices[-1]) if chosen_devices else cpu_devices
-    if lapack and cores() < FEW_THREADS * devices:
-        surroundings.refuse_threads()
-        os.environ.setdefault("PJRT_NPROC", "1")
     wanted = CPU_FLAGS | {"xla_force_host_platform_device_count": str(cpu_devices)}
     chosen = [f"--{name}={value}" for name, value in wanted.items() if name not in flags]
     surroundings.refuse_lost_flags(chosen)
+    if lapack and cores() < FEW_THREADS * devices:
+        surroundings.refuse_threads()
+        os.environ.setdefault("PJRT_NPROC", "1")
     os.environ["XLA_FLAGS"] = " ".join([*flags.split(), *chosen])
     if jax.config.jax_default_matmul_precision is None:  # type: ignore[attr-defined]
         jax.config.update("jax_default_matmul_precision", "highest")

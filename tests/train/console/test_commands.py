@@ -78,7 +78,7 @@ def test_every_program_is_a_command() -> None:
 
 def test_a_wrong_command_gets_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(monkeypatch, commands, "rendr").startswith("unknown command 'rendr': did you mean 'render'? ")
-    assert "train, check, evaluate" in refusal(monkeypatch, commands, "xyzzy")
+    assert "train, play, check, evaluate" in refusal(monkeypatch, commands, "xyzzy")
 
 
 @pytest.mark.parametrize(
