@@ -19,6 +19,7 @@ from awr_mjx.train import evaluate
 from awr_mjx.train.engine import metrics_log
 from awr_mjx.train.engine.guest import Interrupt
 from awr_mjx.train.policies import npz_player
+from docs.studies import api_page
 from tests.runs import restored, same, train
 from tests.tasks import Chain
 from tests.trained import ended
@@ -193,3 +194,8 @@ def test_beside_other_peoples_packages_of_the_same_names(tmp_path: pathlib.Path)
 
 def test_everything_in_the_list_is_there_and_has_a_docstring() -> None:
     assert all(getattr(api, name).__doc__ for name in api.__all__)
+
+
+def test_the_page_of_names_is_made_from_the_code() -> None:
+    assert api_page.PAGE.read_text() == api_page.page()
+    assert all(f"## {name}" in api_page.page() for name in api.__all__)
