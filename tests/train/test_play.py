@@ -42,6 +42,8 @@ def test_what_comes_with_the_project_is_told_of_and_plays() -> None:
 
 def test_a_film_of_one(tmp_path: pathlib.Path) -> None:
     done = python("-m", "train.play", "hopper", "--out", tmp_path / "h.png", "--seconds", 0.2)
+    if done.returncode == 2 and "cannot render here" in done.stderr:
+        pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stderr
     data = (tmp_path / "h.png").read_bytes()
     assert data.startswith(b"\x89PNG") and min(struct.unpack(">II", data[16:24])) > 100

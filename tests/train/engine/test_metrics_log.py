@@ -188,6 +188,8 @@ def test_settings_and_starts_are_texts_and_films_are_images(tmp_path: pathlib.Pa
     drawn.begin(1234)
     drawn.begin(1235)  # while the other is drawn: left out
     drawn.take(wait=True)
+    if said and "cannot render here" in said[0]:
+        pytest.skip(said[0])
     drawn.begin(99)
     drawn.take(wait=True)
     drawn.begin(98)
