@@ -26,18 +26,8 @@ class Films:
         self.take()
         if not self._seconds or self._drawing:
             return
-        width, height = map(str, SIZE)
-        given = {
-            "run": str(self._run),
-            "step": str(step),
-            "out": str(self._place(step)),
-            "seconds": f"{self._seconds:g}",
-        }
-        args = [
-            word
-            for name, value in (given | {"width": width, "height": height}).items()
-            for word in (f"--{name}", value)
-        ]
+        args: list[object] = ["--run", self._run, "--step", step, "--out", self._place(step)]
+        args += ["--seconds", self._seconds, "--width", SIZE[0], "--height", SIZE[1]]
         path = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
         try:
             self._place(step).parent.mkdir(exist_ok=True)
