@@ -28,14 +28,13 @@ from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.console.screen import number
 from awr_mjx.train.console.unfailing import Unfailing
 from awr_mjx.train.engine import config as settings
-from awr_mjx.train.engine import jax_setup, lock, metrics_log, restoring
+from awr_mjx.train.engine import jax_setup, lock, metrics_log, restoring, surroundings
 from awr_mjx.train.engine.command_line import parse
 from awr_mjx.train.engine.signals import Stop
 
 Point = dict[str, float]
 MAIN = "awr_mjx.train.main"
 FAST = "mode_return_fast"  # where the mode return is that of the exact physics, and another one trains
-PROJECT = pathlib.Path(__file__).parents[3]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,14 +116,9 @@ def _start(job: Job, run: pathlib.Path, own: list[int]) -> subprocess.Popen[byte
             [sys.executable, "-P", "-m", job.module, *job.args, *place],
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=surroundings() | job.env,
+            env=surroundings.of_programs() | job.env,
             start_new_session=True,  # a terminal's Ctrl-C is for us, who pass it on; twice would mean "at once"
         )
-
-
-def surroundings() -> dict[str, str]:
-    """An environment in which the programs that are started find this project, wherever it lies."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))}
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ from awr_mjx.train.datasets import reading, writing
 from awr_mjx.train.datasets.data_set import DataSet
 from awr_mjx.train.datasets.flat import with_finals
 from awr_mjx.train.engine import config as settings
-from awr_mjx.train.engine import restoring
+from awr_mjx.train.engine import restoring, surroundings
 from awr_mjx.train.engine.presets import static_preset
 
 KINDS = ("medium", "medium-replay", "medium-expert")
@@ -207,7 +207,7 @@ def _run(command: list[str]) -> list[str]:
     """
     program, *args = command
     typed = [sys.executable, "-P", "-m", f"awr_mjx.{program}", *args]
-    done = subprocess.run(typed, capture_output=True, text=True, check=False, env=campaign.surroundings())
+    done = subprocess.run(typed, capture_output=True, text=True, check=False, env=surroundings.of_programs())
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise UserError(f"{shlex.join(command)} failed: {last}")

@@ -1,14 +1,13 @@
 """Films of evaluations, drawn by a process beside the training, for TensorBoard and Weights & Biases."""
 
-import os
 import pathlib
 import subprocess
 import sys
 
 from awr_mjx.train.console.screen import Screen
+from awr_mjx.train.engine import surroundings
 from awr_mjx.train.engine.metrics_log import MetricsLog
 
-PROJECT = pathlib.Path(__file__).parents[3]
 SIZE = 320, 240  # pixels
 
 
@@ -28,12 +27,11 @@ class Films:
             return
         args: list[object] = ["--run", self._run, "--step", step, "--out", self._place(step)]
         args += ["--seconds", self._seconds, "--width", SIZE[0], "--height", SIZE[1]]
-        path = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
         try:
             self._place(step).parent.mkdir(exist_ok=True)
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "awr_mjx.train.render", *map(str, args)],
-                env=os.environ | {"PYTHONPATH": path},
+                env=surroundings.of_programs(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,

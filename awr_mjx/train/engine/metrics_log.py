@@ -14,7 +14,7 @@ from awr_mjx.train.engine import boards
 LINES = "metrics.jsonl"
 CLOCKS = ("env_steps", "gradient_steps")  # a line counts in the first of them that it has
 
-Values = dict[str, float]
+Values = boards.Values
 
 
 def lines(run: pathlib.Path, last: float = math.inf) -> list[Values]:

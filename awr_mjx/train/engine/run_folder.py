@@ -25,9 +25,9 @@ from awr_mjx.train.engine import config as settings
 from awr_mjx.train.engine import lock, metrics_log, progress, restoring, task_files
 from awr_mjx.train.engine.checkpoint_format import folder
 from awr_mjx.train.engine.config import TrainConfig
+from awr_mjx.train.engine.surroundings import PROJECT
 
 RUNS = pathlib.Path("checkpoints")
-ROOT = pathlib.Path(__file__).parents[3]
 # Packages whose versions are written down; another version of one that computes may round differently.
 COMPUTE = ("jax", "jaxlib", "mujoco", "mujoco-mjx", "flax", "optax")
 PACKAGES = ("awr_mjx", *COMPUTE, "orbax-checkpoint")
@@ -276,9 +276,9 @@ def _packages() -> dict[str, str | None]:
 
 def _commit() -> str | None:
     """The git commit of this program, `-dirty` if files have changed since; None without git or its folder."""
-    if not (ROOT / ".git").exists():
+    if not (PROJECT / ".git").exists():
         return None
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    command = ["git", "-C", str(PROJECT), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

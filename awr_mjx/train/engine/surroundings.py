@@ -7,6 +7,13 @@ import jax
 
 from awr_mjx.train.console.errors import UserError, warn
 
+PROJECT = pathlib.Path(__file__).parents[3]  # the folder that the package lies in
+
+
+def of_programs() -> dict[str, str]:
+    """An environment in which programs that are started find this project, wherever it lies."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))}
+
 
 def was_used() -> bool:
     """Whether JAX has made its devices already, for instance for an array in a module of the user's."""

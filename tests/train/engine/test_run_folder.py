@@ -43,5 +43,5 @@ def test_runs_that_start_in_one_second_have_folders_of_their_own(
 def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert run_folder._commit() is None
-    monkeypatch.setattr(run_folder, "ROOT", tmp_path)
+    monkeypatch.setattr(run_folder, "PROJECT", tmp_path)
     assert run_folder._commit() is None
