@@ -35,14 +35,15 @@ class TrainConfig:
     minutes: float = 0.0
     """Minutes of training, without compiling, evaluations and saves, after which a run ends too; 0: no limit."""
     seed: int = 0
-    """Everything random in a run follows from this."""
+    """Everything random in a run follows from this. Several, `--seed 0 1 2`, are trained one after the other."""
     devices: int = 0
     """Devices that share the work evenly; 0: all that get 32 envs and 64 batch rows. On CPUs each core is one."""
     epoch_iterations: int = 1
     """Iterations that run on the device between two looks from the host. More is faster for quick tasks."""
 
-    num_evals: int = 10
-    """Evaluations of the mode action, evenly spread over the run, the last at its end."""
+    num_evals: int = 0
+    """Evaluations of the mode action, evenly spread over the run, the last at its end; 0: ten, or as many as fit in a
+    tenth of the time of training."""
     eval_envs: int = 64
     """Whole episodes per evaluation."""
     eval_physics: Literal["exact", "fast"] = "exact"
@@ -91,10 +92,12 @@ class TrainConfig:
         """
         if self.wandb and importlib.util.find_spec("wandb") is None:
             raise UserError(f"Weights & Biases is not installed: {install('wandb')}, or leave --wandb out")
-        for name in ("num_envs", "num_steps", "epoch_iterations", "eval_envs", "keep", "num_evals"):
+        for name in ("num_envs", "num_steps", "epoch_iterations", "eval_envs", "keep"):
             last = STEPS_LAST if name == "num_steps" else COUNT_LAST
             if not 0 < getattr(self, name) <= last:
                 raise UserError(f"{name} must be a positive number up to {last:,}, not {getattr(self, name)}")
+        if not 0 <= self.num_evals <= COUNT_LAST:
+            raise UserError(f"num_evals must be from 0, for ten at most, to {COUNT_LAST:,}, not {self.num_evals}")
         if self.devices < 0:
             raise UserError(f"devices must be a positive number, or 0 for all, not {self.devices}")
         for name, count in (("num_envs", self.num_envs), ("batch_size", self.awr.batch_size)):

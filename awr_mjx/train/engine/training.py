@@ -80,14 +80,13 @@ class Training:
         saved_at = self.steps
         if not restoring.steps(self.run):  # so that a run can go on wherever it is stopped
             self._save(state)
-        evaluated = progress.due(config, self._share())
+        evaluated = progress.Evaluated(self.run, config, self.steps)
         pending: tuple[int, dict[str, jax.Array]] | None = None
         self.evaluations.compile(state)
         self.stop.careful = True  # from here on there is something to lose
         self.clock.start()
-        if self._owes_evaluation():
-            self.evaluations.evaluate(state, self.steps)
-            self._film()
+        if evaluated.another_due(self._share(), self.clock.seconds):  # a stop or a kill has broken it off
+            self._evaluate(state, evaluated)
             self.clock.start()
         while self._share() < 1 and not self.stop.asked and not self.trouble:
             state, metrics = self.epoch(state)
@@ -97,7 +96,7 @@ class Training:
                 self.evaluations.take()
                 self.films.take()
             pending = (self.steps, metrics)
-            due_eval = progress.due(config, self._share()) > evaluated
+            due_eval = evaluated.another_due(self._share(), self.clock.seconds)
             due_save = time.monotonic() - self.last_save >= config.checkpoint_seconds
             if due_eval or due_save or self.stop.asked:
                 jax.block_until_ready(metrics)
@@ -109,9 +108,7 @@ class Training:
                 self._save(state)  # first: an evaluation may take a minute
                 saved_at = self.steps
                 if due_eval:
-                    evaluated = progress.due(config, self._share())
-                    self.evaluations.evaluate(state, self.steps)
-                    self._film()
+                    self._evaluate(state, evaluated)
                 self.clock.start()
         if pending:
             self._log(*pending)
@@ -119,7 +116,9 @@ class Training:
             self._save(state)
         return self._finish(state)
 
-    def _film(self) -> None:
+    def _evaluate(self, state: TrainState, evaluated: progress.Evaluated) -> None:
+        self.evaluations.evaluate(state, self.steps)
+        evaluated.note(self._share())
         if self.config.video_seconds and not self.stop.asked:
             self.saves.wait()
             self.films.begin(self.steps)
