@@ -14,13 +14,14 @@ from awr_mjx.train.console import cli, errors
 from awr_mjx.train.console.errors import UserError, run_program
 from awr_mjx.train.console.screen import Screen
 from awr_mjx.train.console.tasks import show_tasks
-from awr_mjx.train.engine import begun, jax_setup, memory, restoring, run_folder, static_data
+from awr_mjx.train.engine import begun, jax_setup, memory, restoring, run_folder, seeds, static_data
 from awr_mjx.train.engine import config as settings
 from awr_mjx.train.engine.command_line import Command, parse
 from awr_mjx.train.engine.config import TrainConfig
 from awr_mjx.train.engine.guest import Guest
 from awr_mjx.train.engine.loop import Loop
 from awr_mjx.train.engine.metrics_log import MetricsLog
+from awr_mjx.train.engine.presets import PRESETS
 from awr_mjx.train.engine.signals import Stop
 from awr_mjx.train.engine.static_loop import StaticLoop
 from awr_mjx.train.engine.training import Clock, Training
@@ -70,23 +71,37 @@ def _loop(config: TrainConfig, run: pathlib.Path | None) -> tuple[Loop | StaticL
     return collecting, about, lambda seed: begun.state(collecting, seed, found, rows)
 
 
+def _what(config: TrainConfig, data: dict[str, Any] | None) -> str:
+    """What a run learns from, for its first line."""
+    if config.logged and data:
+        return static_data.described(data)
+    known = "" if config.env in PRESETS else " with the settings for robots (no preset for this task)"
+    return f"{config.num_envs} environments{known}"
+
+
 def main() -> int:
     """Trains; see the module's docstring."""
     if cli.peek(cli.arguments(), "env", None) == "list":
         show_tasks()
         return 0
-    status, _ = train(parse(cli.arguments()))
+    args, more = seeds.split(cli.arguments())
+    command = parse(args)
+    if more:
+        return seeds.train(seeds.each(command, more), train)
+    status, _ = train(command, begun_at=PROGRAM_START)
     return status
 
 
-def train(command: Command, guest: Guest | None = None) -> tuple[int, pathlib.Path]:
+def train(command: Command, guest: Guest | None = None, begun_at: float | None = None) -> tuple[int, pathlib.Path]:
     """Trains as `command` says, or for the `guest` of another program; returns the exit status and the run folder.
+
+    Its wall-clock is counted from `begun_at`, or from now.
 
     Raises:
       UserError: for what cannot be done.
       Failed: if there is no use in going on.
     """
-    begun_at = time.monotonic() if guest else PROGRAM_START
+    begun_at = time.monotonic() if begun_at is None else begun_at
     # The working directory may be moved while it trains, and would take a relative folder along.
     config, run = command.config, command.resume and command.resume.absolute()
     with contextlib.ExitStack() as stack:
@@ -119,8 +134,7 @@ def train(command: Command, guest: Guest | None = None) -> tuple[int, pathlib.Pa
         stop = guest.stop(log) if guest else Stop(say=screen.last_words)
         stack.callback(stop.close)
         device = jax.devices()[0]
-        what = static_data.described(data) if static and data else f"{config.num_envs} environments"
-        screen.say(f"{config.env}: {what} on {config.devices} {device.device_kind}")
+        screen.say(f"{config.env}: {_what(config, data)} on {config.devices} {device.device_kind}")
         if command.resume:
             screen.say(_from(done if state else None, log.again, words))
         screen.say(f"memory: {plan}")
