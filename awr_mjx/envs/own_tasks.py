@@ -1,5 +1,6 @@
-"""Files of the user's own that register tasks, imported when a task is first looked up: JAX is set up by then."""
+"""Files and packages of others that register tasks, imported when a task is looked up: JAX is set up by then."""
 
+import importlib.metadata
 import importlib.util
 import pathlib
 import sys
@@ -8,7 +9,9 @@ import traceback
 from awr_mjx.envs.base import UnknownTask
 
 NAME = "own_tasks"  # as which such a file is imported
+GROUP = "awr_mjx.tasks"  # of entry points; each names a module that registers tasks
 _unread: list[pathlib.Path] = []
+_imported: set[str] = set()
 _reading: list[pathlib.Path] = []
 
 
@@ -49,6 +52,25 @@ def read() -> None:
             raise UnknownTask(f"{_place(error, path)}: {type(error).__name__}: {message}") from error
         finally:
             _reading.pop()
+
+
+def read_packages() -> None:
+    """Imports what installed packages name as their entry points in the group `awr_mjx.tasks`, each once.
+
+    Raises:
+      UnknownTask: with the package and the error, if one cannot be imported.
+    """
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        if entry.value in _imported:
+            continue
+        try:
+            entry.load()
+        except (Exception, SystemExit) as error:
+            package = entry.dist.name if entry.dist else entry.name
+            raise UnknownTask(
+                f"the tasks of package {package} ({entry.value}): {type(error).__name__}: {error}"
+            ) from error
+        _imported.add(entry.value)
 
 
 def _place(error: BaseException, path: pathlib.Path) -> str:

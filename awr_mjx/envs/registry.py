@@ -114,6 +114,7 @@ def find(name: str) -> None:
 def names() -> list[str]:
     """Returns the names of all registered tasks in alphabetical order; those of other packages are in `FAMILIES`."""
     own_tasks.read()
+    own_tasks.read_packages()
     return sorted(_FACTORIES)
 
 
@@ -169,8 +170,10 @@ def _factory(name: str) -> Callable[..., Env]:
         known = [f"{family}/{task}" for task in module.names()]
         if name in known:
             return functools.partial(module.make, rest)
+    elif name in _FACTORIES:
+        return _FACTORIES[name][0]
     else:
-        known = names()
+        known = names()  # which knows those of packages too
         if name in _FACTORIES:
             return _FACTORIES[name][0]
     near = difflib.get_close_matches(name, [*known, *_GYMNASIUM], n=3)
