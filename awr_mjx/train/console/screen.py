@@ -28,8 +28,11 @@ class Screen:
         One that is `quiet` shows nothing.
         """
         out = cast(IO[str], Unfailing(sys.stdout))
-        # A notebook gets plain lines too.
-        self._console = Console(file=out, highlight=False, soft_wrap=True, quiet=quiet, force_jupyter=False)
+        # A notebook says that it is a terminal, and shows every step of what moves below the one before.
+        terminal = False if Console().is_jupyter else None
+        self._console = Console(
+            file=out, highlight=False, soft_wrap=True, quiet=quiet, force_jupyter=False, force_terminal=terminal
+        )
         limit = f" or {minutes:g} minutes" if minutes else ""
         words = self._clock = clock.replace("_", " ")
         self._whole = f"{total_steps:,} {words}{limit}", f"{short(total_steps)} steps{limit}"

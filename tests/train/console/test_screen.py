@@ -46,6 +46,23 @@ def test_the_progress_line_fits(width: int) -> None:
     assert ("18,720 env steps/s" in line) == (width >= 140)
 
 
+class ZMQInteractiveShell:
+    """As what runs a notebook's cells is called, by which libraries know it."""
+
+
+def test_a_notebook_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says that it is a terminal, and would show each step of a line that moves below the one before."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr("builtins.get_ipython", ZMQInteractiveShell, raising=False)
+    monkeypatch.setattr("rich.console.get_ipython", ZMQInteractiveShell, raising=False)
+    shown = Screen(28_000_000, 0.0)
+    shown.progress(3_145_728, 0.11, VALUES, 2228.4, 0)
+    shown.progress(3_245_728, 0.12, VALUES, 2228.4, 0)
+    shown.close()
+    assert "\x1b" not in terminal.getvalue() and terminal.getvalue().count("11%") == 1
+
+
 def test_at_80_columns_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     terminal = Terminal()
