@@ -1,5 +1,6 @@
 # make train   sets everything up and trains ant; make train ARGS="--env cartpole --num_steps 500_000" passes settings on
 # make test    sets everything up and runs every check and test
+# make test-slow   the tests that take long: every command of README and docs
 # make setup   the set-up alone; does nothing when all is there
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ DRIVER = $(shell nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/
 JAX_EXTRA ?= $(shell driver="$(DRIVER)"; \
   if [ -z "$$driver" ]; then echo cpu; elif [ "$$driver" -ge 580 2>/dev/null ]; then echo cuda13; else echo cuda12; fi)
 
-.PHONY: setup train test clean
+.PHONY: setup train test test-slow clean
 
 setup: $(READY)
 
@@ -37,6 +38,9 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-slow: setup
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m slow $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -25,7 +25,7 @@ def commands(page: pathlib.Path) -> list[list[str]]:
     """Command and arguments of every line that a page tells one to type."""
     found = []
     for span in re.findall(r"`([^`]+)`", re.sub(r"```\w*", "`", page.read_text())):
-        for name, rest in COMMAND.findall(" ".join(span.split()) if "\n" not in span.strip() else span):
+        for name, rest in COMMAND.findall(" ".join(span.split()) if not span.startswith("\n") else span):
             if name in {*COMMANDS, *MODULES}:
                 found.append(
                     [name if name in COMMANDS else MODULES[name], *shlex.split(rest.replace("[", "").replace("]", ""))]
