@@ -15,6 +15,7 @@ Settings = dict[str, Any]  # of the algorithm
 COLUMNS = 3
 FEW = 20  # values, which are dots as well
 FLAT = 1e-5  # relative differences that are no more than rounding
+DECADE = 10.0  # from its least to its most, what is shown on a logarithmic axis spans this at least
 PEAK = 3.0  # a panel that is as many times as high as most of its values shows these alone
 
 
@@ -116,13 +117,14 @@ DIAGNOSTICS = {
     ),
     "effective_sample_share": Diagnostic(
         "Effective sample share",
-        "1: all rows weigh the same; near 0: a few teach it all. Mostly 0.3 to 0.7 (shaded). Dashed: were advantages "
-        "Gaussian.",
+        "1: all rows weigh the same; near 0: a few teach it all. Healthy: about 0.3 to 0.7 (shaded). Dashed: what "
+        "Gaussian advantages give.",
         line=_share, high=1.0, usual=(0.3, 0.7),
     ),
     "weight_clipped": Diagnostic(
         "Share of weights at their limit",
-        "Below about a third. At a half the weights only tell good from bad. Dashed: were advantages Gaussian.",
+        "Healthy: below about a third. At a half weights tell good from bad alone. Dashed: what Gaussian advantages "
+        "give.",
         line=_clipped,
     ),
     "kl": Diagnostic("KL of an iteration (nats)", _kl_words, line=lambda awr: awr.get("target_kl") or None),
@@ -198,25 +200,26 @@ def _panel(axis: Any, groups: Groups, name: str, unit: float) -> None:
         axis.axhline(line, color=theme.MUTED, linewidth=1, linestyle=(0, (4, 3)))
     if diagnostic.usual:
         axis.axhspan(*diagnostic.usual, color=theme.LINES[2], alpha=0.1, linewidth=0)
-    cut = _limits(axis, diagnostic, np.concatenate(seen), max(lines, default=0.0))
+    cut = _limits(axis, diagnostic, np.concatenate(seen), lines)
     axis.set_xlim(left=0)
     theme.heading(axis, diagnostic.title, f"{diagnostic.said(runs)}{cut}", 58)
 
 
-def _limits(axis: Any, diagnostic: Diagnostic, values: np.ndarray, line: float) -> str:
+def _limits(axis: Any, diagnostic: Diagnostic, values: np.ndarray, lines: set[float]) -> str:
     """Sets the limits of a panel; says what of the `values`, float64 [K], is beyond them."""
-    if diagnostic.log:
+    if diagnostic.log and values.max() > DECADE * values.min() > 0:
         axis.set_yscale("log")
         return ""
-    low, high = min(values.min(), math.inf if diagnostic.low is None else diagnostic.low), diagnostic.high
+    if diagnostic.low is None:
+        return ""
+    least = min(values.min(), diagnostic.low, *lines)
+    most = max(values.max(), diagnostic.high or 0.0, *lines)
     cut = ""
-    if low < diagnostic.floor:
-        cut, low = f" Lowest: {low:.3g}.", diagnostic.floor
-    most = max(float(np.quantile(values, 0.98)), line)
-    if high is None and diagnostic.low is not None and values.max() > PEAK * most > 0:
-        cut, high = f" Highest: {values.max():.3g}.", 1.2 * most
-    if diagnostic.low is not None:
-        axis.set_ylim(
-            low if low == diagnostic.low else low - 0.05 * (values.max() - low), None if high is None else high
-        )
+    if least < diagnostic.floor:
+        cut, least = f" Lowest: {least:.3g}.", diagnostic.floor
+    usual = max(float(np.quantile(values, 0.98)), *lines, 0.0)
+    if diagnostic.high is None and values.max() > PEAK * usual > 0:
+        cut, most = f" Highest: {values.max():.3g}.", usual
+    margin = 0.06 * (most - least or 1.0)
+    axis.set_ylim(least - margin * (least < diagnostic.low), most + margin)
     return cut

@@ -25,7 +25,7 @@ def curves(groups: Groups) -> Any:
         return _rows(groups)
     unit, label = steps_of(runs)
     places = [("step", unit, label)]
-    timed = any("train_seconds" in point for run in runs for point in run.evaluations())
+    timed = any("train_seconds" in point for run in runs for point in run.points("mode_return") + run.points(FAST))
     if timed and len(runs) > 1:
         places.append(("train_seconds", 60.0, "minutes of training"))
     with theme.figure(1, len(places), 4.2) as (drawn, axes):
@@ -34,7 +34,8 @@ def curves(groups: Groups) -> Any:
                 _group(axis, members, key, scale, theme.line_of(number))
             axis.set_xlabel(words)
             axis.set_xlim(left=0)
-            _with_zero(axis)
+            axis.set_ylim(*with_zero(axis.dataLim.y0, axis.dataLim.y1))
+            axis.yaxis.set_major_formatter("{x:,g}")
         axes[0, 0].set_title(f"Mode return: {runs[0].task}")
         if len(runs) == 1:
             _alone(axes[0, 0], runs[0], unit)
@@ -68,7 +69,7 @@ def curves_words(groups: Groups) -> str:
 
 def once(groups: Groups) -> bool:
     """Whether no run was evaluated more than once, as those that learn from data may be."""
-    return all(len(run.evaluations()) <= 1 for run in every(groups))
+    return all(len(run.points(name)) <= 1 for run in every(groups) for name in ("mode_return", FAST))
 
 
 def named(name: str, runs: list[Run]) -> str:
@@ -86,11 +87,11 @@ def steps_of(runs: list[Run]) -> tuple[float, str]:
     return unit, word + clock(runs)
 
 
-def _with_zero(axis: Any) -> None:
-    """Puts 0 on the y axis, as its end where everything is on one side of it."""
-    low, high = min(axis.dataLim.y0, 0.0), max(axis.dataLim.y1, 0.0)
-    margin = 0.05 * (high - low)
-    axis.set_ylim(low - margin * (low < 0), high + margin * (high > 0))
+def with_zero(low: float, high: float) -> tuple[float, float]:
+    """Limits of an axis of returns from `low` to `high`: 0 is on it, and its end where all are on one side of it."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    margin = 0.05 * (high - low or 1.0)
+    return low - margin * (low < 0), high + margin * (high > 0 or low == 0)
 
 
 def _alone(axis: Any, run: Run, unit: float) -> None:
@@ -120,8 +121,7 @@ def _alone(axis: Any, run: Run, unit: float) -> None:
 def _group(axis: Any, runs: list[Run], key: str, unit: float, look: dict[str, Any]) -> None:
     """The mode returns of runs that differ in their seed alone."""
     for run in runs:
-        rows = [{**row, "step": step_of(row)} for row in run.rows if FAST in row]
-        fast = [[row[key] / unit, row[FAST]] for row in rows if key in row]
+        fast = [[point[key] / unit, point[FAST]] for point in run.points(FAST) if key in point]
         axis.plot(*np.array(fast or np.empty((0, 2))).T, color=look["color"], linewidth=1.2, linestyle=":")
     found = [[point for point in run.evaluations() if key in point] for run in runs]
     lines = [np.array([[point[key] / unit, point["mode_return"]] for point in points]).T for points in found if points]
@@ -172,7 +172,8 @@ def _rows(groups: Groups) -> Any:
         names = [textwrap.fill(named(name, runs), 44) for name, runs in groups.items()]
         axis.set_yticks(range(len(groups)), names)
         axis.set_ylim(len(groups) - 0.4, -0.6)
-        axis.set_xlim(min(axis.get_xlim()[0], 0.0), max(axis.get_xlim()[1], 0.0))
+        axis.set_xlim(*with_zero(axis.dataLim.x0, axis.dataLim.x1))
+        axis.xaxis.set_major_formatter("{x:,g}")
         axis.grid(visible=False, axis="y")
         axis.set_xlabel("mode return")
         axis.set_title(f"Mode return: {next(every(groups)).task}")

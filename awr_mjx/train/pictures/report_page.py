@@ -33,9 +33,10 @@ th, td {{ border-bottom: 1px solid var(--grid); padding: 0.3rem 1.1rem 0.3rem 0;
 th {{ font-weight: 500; }}
 .of-runs {{ line-height: 1.3; }} .of-runs td {{ white-space: nowrap; font-variant-numeric: tabular-nums; }}
 .about td {{ overflow-wrap: anywhere; }}
-code {{ font: 0.87em/1.5 ui-monospace, monospace; }}
+code {{ font: 0.87em/1.5 ui-monospace, monospace; }} code span {{ display: inline-block; }}
 figure {{ margin: 1rem 0 2.25rem; }} .beside figure {{ margin: 0; }}
 figure svg {{ display: block; width: 100%; height: auto; }}
+@media (max-width: 48rem) {{ figure {{ overflow-x: auto; }} figure svg {{ width: 46rem; }} }}
 figure svg text {{ font-family: system-ui, sans-serif !important; }}
 figcaption {{ font-size: 0.9rem; max-width: 62rem; margin-top: 0.4rem; }}
 video {{ display: block; width: 100%; border-radius: 6px; }}
@@ -121,13 +122,13 @@ def about(runs: list[Run]) -> str:
 
 
 def _shared(runs: list[Run], fact: Callable[[Run], str]) -> str:
-    """What all runs have in common, or else each value with the runs that have it."""
+    """What all runs have in common, or else each value with the runs that have it; some may have none."""
     owners: dict[str, list[str]] = {}
     for run in runs:
         owners.setdefault(fact(run), []).append(run.name)
     if len(owners) == 1:
         return next(iter(owners))
-    return "; ".join(f"{value or 'not known'} ({', '.join(names)})" for value, names in owners.items())
+    return "; ".join(f"{value} ({', '.join(names)})" for value, names in owners.items() if value)
 
 
 def _starts(run: Run) -> list[dict[str, Any]]:
@@ -158,13 +159,14 @@ def _resumed(run: Run) -> list[str]:
 def _commands(runs: list[Run]) -> str:
     """The command lines, those of many runs behind a fold."""
     lines = [
-        (run.name, f"python -m train.main {shlex.join(map(str, start['argv']))}")
+        (run.name, ["python", "-m", "train.main", *map(str, start["argv"])])
         for run in runs
         for start in _starts(run)
         if isinstance(start.get("argv"), list)
     ]
     shown = "<br>".join(
-        (f"{html.escape(name)}: " if len(runs) > 1 else "") + f"<code>{html.escape(line)}</code>"
+        (f"{html.escape(name)}: " if len(runs) > 1 else "")
+        + f"<code>{' '.join(f'<span>{html.escape(shlex.quote(word))}</span>' for word in line)}</code>"
         for name, line in lines
     )
     if len(lines) <= FEW:

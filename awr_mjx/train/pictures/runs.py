@@ -50,9 +50,13 @@ class Run:
         """What its steps are called."""
         return "gradient steps" if self.settings.get("logged", {}).get("data") else "env steps"
 
+    def points(self, name: str) -> list[Values]:
+        """The rows that have a metric, with their `step`."""
+        return [{**row, "step": step_of(row)} for row in self.rows if name in row]
+
     def evaluations(self) -> list[Values]:
         """The rows that have a mode return, with their `step`."""
-        return [{**row, "step": step_of(row)} for row in self.rows if "mode_return" in row]
+        return self.points("mode_return")
 
     def newest(self, name: str) -> float | None:
         """The newest value of a metric."""

@@ -33,7 +33,7 @@ COLOURS = {
 PAPER, INK, MUTED, GRID, *LINES = (light for light, _ in COLOURS.values())
 DASHES = ("-", "--", "-.")  # once all colours are taken; dotted is the fast physics
 WIDTH = 12.0  # inches
-LETTER = 0.083  # inches of a letter of a legend
+LETTER, LINE = 0.083, 0.19  # inches of a letter, and of a line, of a legend
 LOOKS = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
@@ -119,11 +119,14 @@ def legend(drawn: Any, entries: Sequence[tuple[str, dict[str, Any]]]) -> None:
     most = int(WIDTH / LETTER) - 8
     names = [textwrap.fill(name, most) for name, _ in entries]
     longest = max(len(line) for name in names for line in name.splitlines())
+    columns = min(max(int(WIDTH / (LETTER * (longest + 6))), 1), len(names))
+    lines = max(name.count("\n") + 1 for name in names) * -(-len(names) // columns)
+    drawn.set_figheight(drawn.get_figheight() + LINE * lines)  # so that the panels keep theirs
     drawn.legend(
         [Line2D([], [], linewidth=2, **look) for _, look in entries],
         names,
         loc="outside upper left",
-        ncols=min(max(int(WIDTH / (LETTER * (longest + 6))), 1), len(names)),
+        ncols=columns,
         alignment="left",
         borderaxespad=0.4,
         handlelength=1.8,
