@@ -27,7 +27,7 @@ from awr_mjx.train.engine.player import Player, load_policy
 from awr_mjx.train.engine.restoring import Step
 from awr_mjx.train.engine.streams import check_seed
 from awr_mjx.train.engine.task_files import Moved, MovedOption
-from awr_mjx.train.pictures import data_figure
+from awr_mjx.train.pictures import data_figure, theme
 
 KINDS = {
     "inspect": "what is in a set: episodes, ends, returns, rewards, actions",
@@ -149,7 +149,7 @@ def inspect(config: Inspect) -> int:
     if config.out:
         files.write_json(config.out, seen)
     if config.png:
-        data_figure.histograms(found, config.png)
+        theme.save(data_figure.histograms(found), config.png)
     return 0
 
 

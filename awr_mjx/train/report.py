@@ -1,19 +1,16 @@
 """One HTML file that tells what runs did: `python -m train.report RUN [RUN ...]`.
 
-Learning curves (runs that differ in their seed alone are one band), where the time went, diagnostics of the weighted
-regression, how the settings differ, a video of the best run, and what logged data are like that were learned from. The
-file needs nothing but a browser; the figures lie beside it as PNGs too.
+For each task: what its runs reached and were started with, a video of the best of them, learning curves (runs that
+differ in their seed alone are one band), diagnostics of the weighted regression, where the time went, how the settings
+differ, and what logged data are like that were learned from. The file needs nothing but a browser; the figures lie
+beside it as PNGs too.
 """
 
 import base64
-import collections
 import dataclasses
 import html
-import json
-import os
 import pathlib
 import tempfile
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import numpy as np
@@ -25,19 +22,19 @@ from awr_mjx.train.console.errors import UserError, run_program, warn
 from awr_mjx.train.console.files import check_writable, replacing
 from awr_mjx.train.datasets.data_set import joined
 from awr_mjx.train.engine import config as settings
-from awr_mjx.train.engine import metrics_log
 from awr_mjx.train.engine.task_files import STAYED, Moved, MovedOption
-from awr_mjx.train.pictures import data_figure, figures, film, painters, tracking
-from awr_mjx.train.pictures.figures import Run
-
-SHOWN = 3  # settings in the name of a group of runs
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; margin: 0.5rem 0 1.5rem; display: block; overflow-x: auto; }
-th, td { border-bottom: 1px solid #ddd; padding: 0.25rem 0.8rem 0.25rem 0; text-align: left; white-space: nowrap; }
-img, video { max-width: 100%; }
-figure { margin: 1rem 0 2rem; } figcaption { color: #555; }
-"""
+from awr_mjx.train.pictures import (
+    data_figure,
+    diagnostics,
+    figures,
+    film,
+    painters,
+    report_page,
+    runs,
+    theme,
+    tracking,
+)
+from awr_mjx.train.pictures.runs import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,143 +42,24 @@ class ReportConfig:
     """What to report on."""
 
     runs: Annotated[tuple[pathlib.Path, ...], tyro.conf.Positional]
-    """Run folders; each task has curves of its own. What is no run is left out."""
+    """Run folders; each task has a section of its own. What is no run is left out."""
     out: pathlib.Path | None = None
     """HTML file to write, its figures beside it; report.html in the first run's folder if not given."""
     video: bool = True
-    """Show the run with the highest mode return in a video."""
+    """Show the run of each task with the highest mode return in a video."""
     seconds: float = 10.0
-    """Length of the video."""
+    """Length of a video."""
     moved: MovedOption = dataclasses.field(default_factory=Moved)
-    """Where files of the task in the video are now that have been moved."""
+    """Where files of the first run's task are now that have been moved."""
 
 
-def read(folder: pathlib.Path) -> Run:
-    """What run `folder` has logged; a line that is just being written does not count.
-
-    Raises:
-      UserError: if it is not a run, or has logged nothing yet.
-    """
-    config = settings.read(folder)
-    try:
-        rows = list(metrics_log.lines(folder))
-    except OSError as error:
-        raise UserError(f"{folder} has no metrics: {error.strerror}") from error
-    if not rows:
-        raise UserError(f"{folder} has no metrics yet: train for longer")
-    return Run(folder.resolve().name, settings.to_dict(config), rows)
+Folders = dict[str, pathlib.Path]  # of runs, by their names
 
 
-def read_all(folders: tuple[pathlib.Path, ...]) -> tuple[tuple[pathlib.Path, ...], list[Run]]:
-    """The runs among `folders`, each once, and what they have logged; what is none is left out with a warning.
-
-    A run is called as its folder, with as many of the folders above as tell it from the others.
-
-    Raises:
-      UserError: if none of them is a run that has logged something.
-    """
-    found, problems, seen = dict[pathlib.Path, Run](), list[UserError](), set[str]()
-    for folder in folders:
-        place = os.path.realpath(folder)
-        if place in seen:
-            continue
-        seen.add(place)
-        try:
-            found[folder] = read(folder)
-        except UserError as error:
-            problems.append(error)
-    if not found:
-        raise problems[0]
-    warn([f"{problem}: left out" for problem in problems])
-    runs = zip(found.values(), _names(list(found)), strict=True)
-    return tuple(found), figures.by_physics([dataclasses.replace(run, name=name) for run, name in runs])
-
-
-def _names(folders: list[pathlib.Path]) -> list[str]:
-    """The shortest end of each folder's path that no other one has."""
-    paths = [folder.resolve().parts for folder in folders]
-
-    def ends(path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-        return (path[-depth:] for depth in range(1, len(path) + 1))
-
-    taken = collections.Counter(end for path in paths for end in ends(path))
-    return [str(pathlib.Path(*next(end for end in ends(path) if taken[end] == 1 or end == path))) for path in paths]
-
-
-def group(runs: list[Run]) -> dict[str, list[Run]]:
-    """Runs that differ in their seed alone, by a name made of the settings in which the groups of a task differ.
-
-    Where these are many, it is the first run's name.
-    """
-    groups: dict[str, list[Run]] = {}
-    tasks = list(dict.fromkeys(str(run.settings["env"]) for run in runs))
-    for task in tasks:
-        same = [run for run in runs if run.settings["env"] == task]
-        flat = [settings.flatten({**run.settings, "seed": None}) for run in same]
-        differ = [key for key in flat[0] if any(other.get(key) != flat[0][key] for other in flat)]
-        alike: dict[str, list[Run]] = {}
-        for run, values in zip(same, flat, strict=True):
-            alike.setdefault(json.dumps(values, sort_keys=True), []).append(run)
-        for members in alike.values():
-            values = settings.flatten(members[0].settings)
-            shown = ", ".join(f"{key.rpartition('.')[2]} {values.get(key)}" for key in differ)
-            label = members[0].name if len(differ) > SHOWN else shown or task
-            label = label if len(tasks) == 1 or label == task else f"{task}, {label}"
-            groups[f"{label} ({members[0].name})" if label in groups else label] = members
-    return groups
-
-
-def table(head: list[str], rows: list[list[Any]]) -> str:
-    """An HTML table; numbers of more than three digits get separators."""
-
-    def cell(value: Any, tag: str = "td") -> str:
-        is_count = isinstance(value, int) and not isinstance(value, bool)
-        return f"<{tag}>{html.escape(f'{value:,}' if is_count else str(value))}</{tag}>"
-
-    lines = ["<tr>" + "".join(cell(name, "th") for name in head) + "</tr>"]
-    lines += ["<tr>" + "".join(map(cell, row)) + "</tr>" for row in rows]
-    return "<table>" + "\n".join(lines) + "</table>"
-
-
-def summary(runs: list[Run]) -> str:
-    """A table of what each run reached."""
-    clock = figures.clock(runs)
-    head = ["run", "task", "seed", clock, "best mode return", "last mode return", "fast physics"]
-    head += ["minutes", f"{clock}/s"]
-    rows = []
-    for run in runs:
-        evaluations, seconds = run.evaluations(), run.newest("train_seconds")
-        steps = int(metrics_log.step_of(run.rows[-1]))
-        returns = [f"{point['mode_return']:,.1f}" for point in evaluations] or ["-"]
-        best = f"{max(point['mode_return'] for point in evaluations):,.1f}" if evaluations else "-"
-        newest = run.newest(figures.FAST)
-        fast = "-" if newest is None else f"{newest:,.1f}"
-        row = [run.name, run.settings["env"], run.settings["seed"], steps, best, returns[-1], fast]
-        spent = [f"{seconds / 60:.1f}", f"{steps / max(seconds, 1e-9):,.0f}"] if seconds is not None else ["-", "-"]
-        rows.append([*row, *spent])
-    return table(head, rows)
-
-
-def differences(runs: list[Run]) -> str:
-    """A table of the settings in which runs differ, and all settings of the first run behind a fold."""
-    flat = [settings.flatten(run.settings) for run in runs]
-    differ = [name for name in flat[0] if any(other.get(name) != flat[0][name] for other in flat)]
-    parts = []
-    if differ:
-        rows = [[name, *(str(values.get(name)) for values in flat)] for name in differ]
-        parts.append(table(["setting", *(run.name for run in runs)], rows))
-    elif len(runs) > 1:
-        parts.append("<p>All runs have the same settings.</p>")
-    whole = table(["setting", "value"], [[name, str(value)] for name, value in flat[0].items()])
-    parts.append(f"<details><summary>All settings of {html.escape(runs[0].name)}</summary>{whole}</details>")
-    return "\n".join(parts)
-
-
-def best_run(runs: list[Run], folders: tuple[pathlib.Path, ...]) -> pathlib.Path:
-    """The folder of the run with the highest mode return, of the first run's task."""
-    same = [i for i, run in enumerate(runs) if run.settings["env"] == runs[0].settings["env"]]
-    returns = [max((point["mode_return"] for point in runs[i].evaluations()), default=-np.inf) for i in same]
-    return folders[same[int(np.argmax(returns))]]
+def best_run(members: list[Run]) -> Run:
+    """The run with the highest mode return."""
+    returns = [max((point["mode_return"] for point in run.evaluations()), default=-np.inf) for run in members]
+    return members[int(np.argmax(returns))]
 
 
 def movie_of(run: pathlib.Path, name: str, seconds: float, moved: Moved = STAYED) -> str:
@@ -196,74 +74,86 @@ def movie_of(run: pathlib.Path, name: str, seconds: float, moved: Moved = STAYED
         warn([f"no video: {error}"])
         return f"<p>No video: {html.escape(str(error))}</p>"
     end = film.episodes(clips[0])[0]
-    words = f"{name} after {player.after}: {end.total:,.1f} in {end.steps:,} control steps"
-    source = f'<video controls loop muted autoplay src="data:video/mp4;base64,{data}"></video>'
-    return f"<figure>{source}<figcaption>{html.escape(words)}</figcaption></figure>"
+    return report_page.movie(data, f"{name} after {player.after}: {end.total:,.1f} in {end.steps:,} control steps")
 
 
-def picture(path: pathlib.Path, words: str) -> str:
-    """A PNG inside of the page."""
-    data = base64.b64encode(path.read_bytes()).decode()
-    alt = html.escape(words)
-    return f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"><figcaption>{alt}</figcaption></figure>'
+class Figures:
+    """The figures of a report, which lie beside it and are in it.
+
+    Attributes:
+      paths: those that were written.
+    """
+
+    def __init__(self, out: pathlib.Path) -> None:
+        """They are called as the report `out`, with a name of their own after it."""
+        self._out, self.paths = out, list[pathlib.Path]()
+
+    def add(self, name: str, drawn: Any, words: str) -> str:
+        """Writes a figure as a PNG, and returns it for the page, with `words` below it."""
+        path = self._out.with_name(f"{self._out.stem}-{name}.png")
+        theme.save(drawn, path)
+        self.paths.append(path)
+        return report_page.picture(drawn, words)
 
 
-def draw_data(folders: tuple[pathlib.Path, ...], out: pathlib.Path) -> dict[pathlib.Path, str]:
-    """Draws each choice of logged data that runs learned from, once; the PNGs, and what is said below them.
+def section(members: list[Run], folders: Folders, config: ReportConfig, drawn: Figures, suffix: str) -> list[str]:
+    """The parts of a page on runs of one task; `suffix` ends the names of their figures."""
+    groups = runs.group(members)
+    parts = [report_page.summary(members) + report_page.about(members)]
+    if config.video:
+        best = best_run(members).name
+        parts.append(movie_of(folders[best], best, config.seconds, config.moved))
+    body = ['<div class="beside">', *(f"<div>{part}</div>" for part in parts), "</div>"]
+    if any(run.evaluations() or run.newest(runs.FAST) is not None for run in members):
+        body.append(drawn.add(f"curves{suffix}", figures.curves(groups), figures.curves_words(groups)))
+    else:
+        body.append("<p>There is no evaluation yet.</p>")
+    imitating = {name: some for name, of_group in groups.items() if (some := tracking.imitating(of_group))}
+    if imitating:
+        body += ["<h3>Imitation</h3>", report_page.table(*tracking.rows(tracking.imitating(members)))]
+        body.append(drawn.add(f"tracking{suffix}", tracking.draw(imitating), tracking.WORDS))
+    if diagnostics.told(groups):
+        body += ["<h3>Diagnostics</h3>"]
+        body.append(drawn.add(f"diagnostics{suffix}", diagnostics.draw(groups), diagnostics.words(groups)))
+    body += ["<h3>Time</h3>", drawn.add(f"time{suffix}", figures.time_split(groups), figures.TIME_WORDS)]
+    data = _data([folders[run.name] for run in members], drawn, suffix)
+    body += ["<h3>Data</h3>", *data] if data else []
+    return [*body, "<h3>Settings</h3>", report_page.differences(members)]
+
+
+def _data(folders: list[pathlib.Path], drawn: Figures, suffix: str) -> list[str]:
+    """Pictures of each choice of logged data that runs learned from, once.
 
     What cannot be read any more is left out with a warning.
     """
-    drawn: dict[pathlib.Path, str] = {}
+    parts = list[str]()
     for logged in dict.fromkeys(settings.read(folder).logged for folder in folders):
         if not logged:
             continue
-        path = out.with_name(f"{out.stem}-data{len(drawn) + 1 if drawn else ''}.png")
+        names = " and ".join(logged.data)
         try:
-            data_figure.histograms(joined(logged.read()), path)
+            picture = data_figure.histograms(joined(logged.read()))
         except UserError as error:
-            warn([f"no picture of {' and '.join(logged.data)}: {error}"])
+            warn([f"no picture of {names}: {error}"])
             continue
-        drawn[path] = f"What was learned from: {' and '.join(logged.data)}."
-    return drawn
+        number = str(len(parts) + 1) if parts else ""
+        parts.append(drawn.add(f"data{number}{suffix}", picture, f"What was learned from: {names}."))
+    return parts
 
 
-def write(
-    config: ReportConfig, folders: tuple[pathlib.Path, ...], runs: list[Run], out: pathlib.Path
-) -> list[pathlib.Path]:
-    """Writes the report and its figures; returns the figures' paths."""
-    groups = group(runs)
-    drawn = {
-        "curves": (figures.curves, "Mode return; a line is the mean of the seeds, its band reaches from the "
-                   "worst to the best of them. Dotted: in the fast physics, where that is an approximation."),
-        "time": (figures.time_split, "Where the wall-clock time went."),
-        "diagnostics": (figures.diagnostics, "What training and the weighted regression did."),
-    }  # fmt: skip
-    pictures, paths = [], []
-    for name, (draw, words) in drawn.items():
-        path = out.with_name(f"{out.stem}-{name}.png")
-        draw(groups, path)
-        pictures.append(picture(path, words))
-        paths.append(path)
-    imitating = {name: some for name, members in groups.items() if (some := tracking.imitating(members))}
-    if imitating:
-        path = out.with_name(f"{out.stem}-tracking.png")
-        tracking.draw(imitating, path)
-        pictures.append(table(*tracking.rows(tracking.imitating(runs))) + picture(path, tracking.WORDS))
-        paths.append(path)
-    task = html.escape(" and ".join(dict.fromkeys(str(run.settings["env"]) for run in runs)))
-    best = best_run(runs, folders)
-    video = movie_of(best, runs[folders.index(best)].name, config.seconds, config.moved) if config.video else ""
-    body = [f"<h1>{task}</h1>", summary(runs), pictures[0], video, *pictures[3:], *pictures[1:3]]
-    data = draw_data(folders, out)
-    body += [picture(path, words) for path, words in data.items()]
-    body += ["<h2>Settings</h2>", differences(runs)]
-    head = f'<meta charset="utf-8"><title>awr_mjx: {task}</title><style>{STYLE}</style>'
+def write(config: ReportConfig, folders: tuple[pathlib.Path, ...], found: list[Run], out: pathlib.Path) -> Figures:
+    """Writes the report and its figures, a section for each task; returns the figures."""
+    places = {run.name: folder for run, folder in zip(found, folders, strict=True)}
+    tasks, drawn = runs.by_task(found), Figures(out)
+    body = [report_page.heading(found)]
+    for task, members in tasks.items():
+        suffix = f"-{task.replace('/', '-')}" if len(tasks) > 1 else ""
+        body += [f"<h2>{html.escape(task)}</h2>"] if suffix else []
+        asked = config if task == found[0].task else dataclasses.replace(config, moved=STAYED)
+        body += section(members, places, asked, drawn, suffix)
     with replacing(out) as part:
-        part.write_text(
-            f"<!doctype html><html lang=en><head>{head}</head><body>\n" + "\n".join(body) + "\n</body></html>",
-            encoding="utf-8",
-        )
-    return [*paths, *data]
+        part.write_text(report_page.page(f"{' and '.join(tasks)}: awr_mjx", body), encoding="utf-8")
+    return drawn
 
 
 def main() -> int:
@@ -271,16 +161,16 @@ def main() -> int:
     config = cli.parse(ReportConfig, cli.arguments(), prog=program("report"), description="Report on runs.")
     if not config.runs:
         raise UserError(f"which runs? {program('report')} RUN [RUN ...]")
-    folders, runs = read_all(config.runs)
+    folders, found = runs.read_all(config.runs)
     out = config.out or folders[0] / "report.html"
     if out.suffix != ".html":
         raise UserError(f"out must end in .html, not {out.suffix or 'nothing'}: {out}")
     if not 0 < config.seconds <= film.SECONDS_MAX:
         raise UserError(f"seconds must be above 0 and at most {film.SECONDS_MAX:g}, not {config.seconds}")
     check_writable(out, "name another file with --out")
-    paths = write(config, folders, runs, out)
-    print(f"{out}: {len(runs)} {'run' if len(runs) == 1 else 'runs'}, {out.stat().st_size / 1e6:.1f} MB")
-    print(f"figures: {', '.join(map(str, paths))}")
+    drawn = write(config, folders, found, out)
+    print(f"{out}: {len(found)} {'run' if len(found) == 1 else 'runs'}, {out.stat().st_size / 1e6:.1f} MB")
+    print(f"figures: {', '.join(map(str, drawn.paths))}")
     return 0
 
 

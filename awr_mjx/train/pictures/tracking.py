@@ -1,9 +1,10 @@
 """How well runs imitate, in a report: numbers of their last evaluations, and curves over their training."""
 
-import pathlib
 from typing import Any
 
-from awr_mjx.train.pictures.figures import Groups, Run, clock, every, figure
+from awr_mjx.train.pictures import theme
+from awr_mjx.train.pictures.figures import named, steps_of
+from awr_mjx.train.pictures.runs import Groups, Run, every
 
 # What is logged of the mode action, what it is called, and, if it is, what the actions of training are logged as.
 MEASURES = {
@@ -39,22 +40,22 @@ def _shown(name: str, value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}" if name in SHARES else f"{value:.3f}"
 
 
-def draw(groups: Groups, path: pathlib.Path) -> None:
-    """A panel for each measure against steps, a line for each run in its group's colour, as the PNG `path`."""
-    with figure(path, 1, len(MEASURES), 2.8) as axes:
-        for axis, (name, (words, sampled)) in zip(axes[0], MEASURES.items(), strict=True):
-            for number, (group, runs) in enumerate(groups.items()):
-                for i, run in enumerate(runs):
-                    colour, label = f"C{number}", group if i == 0 and len(groups) > 1 else None
+def draw(groups: Groups) -> Any:
+    """A panel for each measure against steps, a line for each run in its group's colour."""
+    unit, label = steps_of(list(every(groups)))
+    with theme.panels(len(MEASURES), 3, 2.4, label) as (drawn, axes):
+        for axis, (name, (words, sampled)) in zip(axes, MEASURES.items(), strict=True):
+            for number, runs in enumerate(groups.values()):
+                look = theme.line_of(number)
+                for run in runs:
                     if sampled:
                         steps, values = run.column(sampled)
-                        axis.plot(steps / 1e6, values, color=colour, linewidth=0.7, alpha=0.6)
+                        axis.plot(steps / unit, values, linewidth=0.8, alpha=0.6, **look)
                     steps, values = run.column(name)
-                    axis.plot(steps / 1e6, values, color=colour, linewidth=1.5, marker=".", ms=4, label=label)
-            axis.set_title(words, fontsize=9)
-            axis.set_xlabel(f"million {clock(every(groups))}", fontsize=8)
+                    axis.plot(steps / unit, values, linewidth=2, marker="o", ms=4, **look)
+            axis.set_title(words[0].upper() + words[1:], fontsize=10.5)
+            axis.set_xlim(left=0)
             axis.set_ylim(bottom=0, top=1.02 if name in SHARES else None)
-            axis.tick_params(labelsize=7)
-            axis.grid(alpha=0.3)
         if len(groups) > 1:
-            axes[0, 0].legend(fontsize=6)
+            theme.legend(drawn, [(named(key, groups[key]), theme.line_of(i)) for i, key in enumerate(groups)])
+    return drawn
