@@ -43,10 +43,11 @@ def test_every_browser_is_sent_each_moment_once_in_its_own_size() -> None:
     for _ in range(3):
         view.show([MOMENT])
     assert [[image.shape for image in clients[i].seen] for i in (1, 2, 3)] == [[(200, 300, 3)], [(500, 1280, 3)], []]
-    view.show([dataclasses.replace(MOMENT, pose=np.array([-0.5, 0.1]))])
+    later = dataclasses.replace(MOMENT, pose=np.array([-0.5, 0.1]))
+    view.show([later])
     assert len(clients[1].seen) == 2 and (clients[1].seen[0] != clients[1].seen[1]).any()
     clients[1].camera.image_width = 310
-    view.show([MOMENT])
+    view.show([later])
     assert clients[1].seen[-1].shape == (200, 310, 3)
     del clients[1]
     view.show([MOMENT])

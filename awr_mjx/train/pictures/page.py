@@ -28,7 +28,7 @@ from awr_mjx.train.pictures.views import view_of
 SPEEDS = {"1/8": 0.125, "1/4": 0.25, "1/2": 0.5, "1": 1.0, "2": 2.0, "4": 4.0}
 NEWEST = "newest"
 FRAME = 1 / 30  # s between two pictures
-PLOT = 0.1  # s between two updates of the numbers, bars and plots
+PLOT = 0.2  # s between two updates of the numbers, bars and plots
 LOOK = 1.0  # s between two looks at the checkpoints
 PUSHES = {"forward": (1, 0, 0), "back": (-1, 0, 0), "left": (0, 1, 0), "right": (0, -1, 0), "up": (0, 0, 1)}
 
