@@ -22,7 +22,7 @@ SHAPE = re.compile(r"\[[^\]]*\]")
 FLOORS = {
     "train": ({"console"}, {"datasets"}, {"engine"}, {"policies", "pictures"}, {"benchmarks"}, {"programs"}),
     "envs": (
-        {"base", "graphics", "packages", "tables"},
+        {"base", "drawing", "graphics", "packages", "tables"},
         {"absent", "advance", "own_tasks"},
         {"vector", "checks", "physics", "box2d"},
         {"gym", "adapters", "imitation"},

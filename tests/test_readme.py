@@ -8,10 +8,13 @@ import re
 import shlex
 import sys
 import tomllib
+from typing import Any
 
+import jax
+import numpy as np
 import pytest
 
-from awr_mjx.envs import own_tasks, registry
+from awr_mjx.envs import drawing, own_tasks, registry
 from awr_mjx.envs.checks import check_task
 from awr_mjx.train.console.commands import COMMANDS, module
 
@@ -77,4 +80,7 @@ def test_the_task_of_the_docs_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
     monkeypatch.setattr(sys, "path", list(sys.path))
     own_tasks.read_later(ROOT / "docs" / "examples" / "my_task.py")
-    check_task(registry.make("point"))
+    task: Any = registry.make("point")
+    check_task(task)
+    image = task.picture(np.array(task.positions(task.reset(jax.random.key(0)))), np.array([0.5]), 96, 54)
+    assert image.shape == (54, 96, 3) and (image == drawing.BODY).all(axis=2).any()

@@ -78,9 +78,10 @@ class Env(Protocol):
     return, mean returns are also logged as a share of it. Large constant arrays, such as motion clips, it may hold as
     `tables`, a pytree that can be set: programs are then given them, and are the same for others of their shapes. One
     that can be shown has `positions(state) -> float32 [P]` and either a MuJoCo model, `mj_model`, whose `qpos` they
-    are, or `picture(positions, action, width, height) -> uint8 [height, width, 3]`, which draws them; one that imitates
-    has `wanted_positions(state) -> float32 [P]`, which pictures show translucent, and, if an episode can begin anywhere
-    in its clips, `start(clip, row) -> State`, int32 [] both, and `clip_rows`, which says how many rows each clip has to
+    are, or `picture(positions, action, width, height) -> uint8 [height, width, 3]`, which draws them (NumPy's [P] and
+    [A], [1] where `discrete`; `awr_mjx.envs.drawing` has shapes for it); one that imitates has
+    `wanted_positions(state) -> float32 [P]`, which pictures show translucent, and, if an episode can begin anywhere in
+    its clips, `start(clip, row) -> State`, int32 [] both, and `clip_rows`, which says how many rows each clip has to
     begin in, a `mj_model.opt.timestep` each; one that can be pushed has `pushed(state, velocity) -> State`, with
     `velocity` float32 [3] in m/s. Where `given_up(state) -> bool []`, if there, is true, training ends the episode as
     failed; evaluations go on. One whose policies take more to play than observations has `deployment() -> dict` of

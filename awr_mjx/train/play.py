@@ -34,7 +34,7 @@ class PlayConfig:
     seconds: float = 10.0
     """Simulated time of the film."""
     together: int = 1
-    """Robots of the film on one floor."""
+    """Robots on one floor, with the seeds from `seed` on."""
     seed: int = 0
     """Start states follow from this."""
     host: str = "127.0.0.1"
@@ -77,6 +77,7 @@ def main() -> int:
         show_all()
         return 0
     check_seed(config.seed)
+    painters.check_together(config.together)
     film = RenderConfig(pathlib.Path(), config.out, seconds=config.seconds, seed=config.seed, together=config.together)
     if config.out:
         film.validate(config.out.suffix.lower())
@@ -87,7 +88,7 @@ def main() -> int:
     if not config.out:
         from awr_mjx.train.pictures import page  # it imports MuJoCo, which looks for graphics but once
 
-        page.serve(player, config.host, config.port, config.seed)
+        page.serve(player, config.host, config.port, config.seed, together=config.together)
     elif trouble and not hasattr(player.env, "picture"):
         raise trouble
     else:

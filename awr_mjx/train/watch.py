@@ -1,7 +1,7 @@
 """Shows a run's policy live in the browser: `python -m train.watch --run RUN`.
 
-The page plays, pauses, resets and pushes the body, and plots rewards and actions. It follows the newest checkpoint
-while a training runs, or shows any one that is still there. Everyone who opens it sees the same environment.
+The page plays, pauses, resets and pushes the body, and shows actions, rewards and values. It follows the newest
+checkpoint while a training runs, or shows any one that is still there. Everyone who opens it sees the same environment.
 """
 
 import dataclasses
@@ -18,6 +18,7 @@ from awr_mjx.train.engine.restoring import Step
 from awr_mjx.train.engine.streams import check_seed
 from awr_mjx.train.engine.task_files import Moved, MovedOption
 from awr_mjx.train.pictures.page import serve
+from awr_mjx.train.pictures.painters import check_together
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,8 @@ class WatchConfig:
     """Checkpoint, by its env steps, or `best`; the newest sound one, and those that come after it, if not given."""
     seed: int = 0
     """Start states follow from this."""
+    together: int = 1
+    """Robots on one floor, with the seeds from `seed` on."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 lets other computers in."""
     port: int = 8080
@@ -40,6 +43,7 @@ class WatchConfig:
     def validate(self) -> None:
         """Raises UserError for the first setting that makes no sense."""
         check_seed(self.seed)
+        check_together(self.together)
         if not 1 <= self.port <= 65535:
             raise UserError(f"port must be from 1 to 65535, not {self.port}")
 
@@ -52,7 +56,8 @@ def main() -> int:
     jax.config.update("jax_platforms", "cpu")
     start_jax()
     player = load_policy(config.run, config.step, config.moved)
-    serve(player, config.host, config.port, config.seed, config.run, follow=config.step is None)
+    follow = config.step is None
+    serve(player, config.host, config.port, config.seed, config.run, follow, config.together)
     return 0
 
 

@@ -2,13 +2,14 @@
 
 awr-mjx check --tasks my_task.py --env point
 awr-mjx train --tasks my_task.py --env point --num_envs 64 --num_steps 200_000
-awr-mjx evaluate --tasks my_task.py --run RUN
+awr-mjx watch --tasks my_task.py --run RUN
 """
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from awr_mjx.envs import registry
+from awr_mjx.envs import drawing, registry
 from awr_mjx.envs.base import State
 
 LIMIT = 3.0  # m; beyond it an episode fails
@@ -34,6 +35,19 @@ class Point:
         obs = jnp.stack([position, velocity])
         reward = 1.0 - position**2 - 0.1 * force**2
         return State(data=obs, obs=obs, reward=reward, done=jnp.float32(jnp.abs(position) > LIMIT))
+
+    def positions(self, state: State) -> jax.Array:
+        """What a picture is of; with the next method, it can be rendered and watched. Training needs neither."""
+        return state.data
+
+    def picture(self, positions: np.ndarray, action: np.ndarray, width: int, height: int) -> np.ndarray:
+        """An image, uint8 [height, width, 3]: the point, the place where it is to be, and how it is pushed."""
+        canvas = drawing.Canvas((width, height), world=(2 * LIMIT, 3.0), corner=(-LIMIT, -1.0))
+        canvas.floor()
+        canvas.line([(0.0, 0.0), (0.0, 1.0)], drawing.METAL)
+        canvas.disc((positions[0], 0.2), 0.2, drawing.BODY)
+        canvas.arrow((positions[0], 0.2), (np.clip(action[0], -1.0, 1.0), 0.0))
+        return canvas.image()
 
 
 registry.register("point", Point)

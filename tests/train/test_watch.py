@@ -153,17 +153,17 @@ def test_time_is_real_unless_paused(pendulum_run: pathlib.Path) -> None:
         shown._toggle()
         shown.tick(0.0)
         shown.tick(0.0801)  # two control steps of 0.04 s
-        assert len(shown._history) == 2
+        assert len(shown._rewards) == 2
         shown._speed.value = "1/2"
         shown.tick(0.0801)
-        assert len(shown._history) == 3
+        assert len(shown._rewards) == 3
         shown._toggle()
         shown.tick(1.0)
-        assert len(shown._history) == 3
+        assert len(shown._rewards) == 3
         shown._single()
-        assert len(shown._history) == 4
+        assert len(shown._rewards) == 4
         shown._restart()
-        assert len(shown._history) == 0
+        assert len(shown._rewards) == 0
 
 
 @pytest.mark.parametrize(
@@ -190,48 +190,53 @@ def test_port_in_use_is_refused(pendulum_run: pathlib.Path, monkeypatch: pytest.
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in words
 
 
-def test_task_without_a_model_is_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = make_run(tmp_path / "run", "cartpole")
-    assert "task 'cartpole' cannot be watched" in refusal(monkeypatch, watch, "--run", run)
-
-
-@pytest.fixture
-def served(tmp_path: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
-    """A run with two checkpoints, and the address of a `train.watch` that shows it."""
-    run = make_run(tmp_path / "run", "inverted_pendulum")
-    save(run, 2000, seed=1)
+@contextlib.contextmanager
+def served(run: pathlib.Path, task: str, *args: str) -> Iterator[str]:
+    """The address of a `train.watch` that shows a run of a task."""
     port = free_port()
-    command = [sys.executable, "-m", "train.watch", "--run", str(run), "--port", str(port)]
+    command = [sys.executable, "-m", "train.watch", "--run", str(run), "--port", str(port), *args]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         line = process.stdout.readline()  # type: ignore[union-attr]
-        assert line == f"inverted_pendulum: http://127.0.0.1:{port} (Ctrl-C ends it)\n"
-        yield run, f"http://127.0.0.1:{port}"
+        assert line == f"{task}: http://127.0.0.1:{port} (Ctrl-C ends it)\n"
+        yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(30)
 
 
-@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed")
-def test_page_in_chromium(served: tuple[pathlib.Path, str], tmp_path: pathlib.Path) -> None:
+@contextlib.contextmanager
+def browser(address: str) -> Iterator[Any]:
+    """A window of a headless Chromium with the page."""
     webdriver = pytest.importorskip("selenium.webdriver")
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("chromium and chromedriver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in ("--headless=new", "--no-sandbox", "--window-size=1200,800", "--enable-unsafe-swiftshader"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    try:
+        driver.get(address)
+        yield driver
+    finally:
+        driver.quit()
+
+
+def canvas(driver: Any) -> np.ndarray:
+    """What the page shows the robot by, uint8 [H, W, 3]."""
+    png = driver.find_element("tag name", "canvas").screenshot_as_png
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed")
+def test_page_in_chromium(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("selenium.webdriver")
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
-    run, address = served
-
-    @contextlib.contextmanager
-    def browser() -> Iterator[Any]:
-        options = webdriver.ChromeOptions()
-        options.binary_location = CHROMIUM
-        for flag in ("--headless=new", "--no-sandbox", "--window-size=1200,800", "--enable-unsafe-swiftshader"):
-            options.add_argument(flag)
-        driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-        try:
-            driver.get(address)
-            yield driver
-        finally:
-            driver.quit()
+    run = make_run(tmp_path / "run", "inverted_pendulum")
+    save(run, 2000, seed=1)
 
     def text(driver: Any) -> str:
         return driver.find_element(By.TAG_NAME, "body").text
@@ -243,42 +248,38 @@ def test_page_in_chromium(served: tuple[pathlib.Path, str], tmp_path: pathlib.Pa
         driver.find_element(By.XPATH, f"//button[normalize-space()='{label}']").click()
 
     def seconds(driver: Any) -> float:
-        line = next(line for line in text(driver).splitlines() if line.startswith("time "))
-        return float(line.split()[1])
-
-    def canvas(driver: Any) -> np.ndarray:
-        png = driver.find_element(By.TAG_NAME, "canvas").screenshot_as_png
-        return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+        return float(text(driver).partition("time\n")[2].split()[0])
 
     def colours(image: np.ndarray) -> int:
         return len(np.unique(image.reshape(-1, 3), axis=0))
 
-    with browser() as first, browser() as second:
-        for driver in (first, second):
-            wait(driver, "inverted_pendulum after 2,000 env steps, playing")
-        WebDriverWait(first, 60).until(lambda d: colours(canvas(d)) > 50)  # the scene, not an empty background
-        before = canvas(first)
-        WebDriverWait(first, 60).until(lambda d: (canvas(d) != before).any())
-        click(first, "Pause")
-        for driver in (first, second):  # everyone sees the same
-            wait(driver, "paused")
-        still = seconds(first)
-        time.sleep(1)
-        assert seconds(first) == still
-        click(second, "Reset")
-        wait(first, "time 0.00 s")
-        click(first, "Step")
-        wait(second, "time 0.04 s")
-        click(first, "Play")
-        wait(second, "playing")
-        # Another checkpoint by its dropdown, then one that has gone.
-        box = first.find_element(By.XPATH, "//input[@value='newest']")
-        box.click()
-        first.find_element(By.XPATH, "//*[@role='option'][normalize-space()='1234']").click()
-        wait(second, "after 1,234 env steps")
-        shutil.rmtree(checkpoint_format.folder(run) / "1234")
-        time.sleep(2)
-        wait(first, "after 1,234 env steps, playing")
-        first.save_screenshot(str(tmp_path / "page.png"))
-    with browser() as third:  # all tabs were closed, and the page still lives
-        wait(third, "after 1,234 env steps, playing")
+    with served(run, "inverted_pendulum") as address:
+        with browser(address) as first, browser(address) as second:
+            for driver in (first, second):
+                wait(driver, "inverted_pendulum after 2,000 env steps, playing")
+            WebDriverWait(first, 60).until(lambda d: colours(canvas(d)) > 50)  # the scene, not an empty background
+            before = canvas(first)
+            WebDriverWait(first, 60).until(lambda d: (canvas(d) != before).any())
+            click(first, "Pause")
+            for driver in (first, second):  # everyone sees the same
+                wait(driver, "paused")
+            still = seconds(first)
+            time.sleep(1)
+            assert seconds(first) == still
+            click(second, "Reset")
+            wait(first, "time\n0.00 s")
+            click(first, "Step")
+            wait(second, "time\n0.04 s")
+            click(first, "Play")
+            wait(second, "playing")
+            # Another checkpoint by its dropdown, then one that has gone.
+            box = first.find_element(By.XPATH, "//input[@value='newest']")
+            box.click()
+            first.find_element(By.XPATH, "//*[@role='option'][normalize-space()='1234']").click()
+            wait(second, "after 1,234 env steps")
+            shutil.rmtree(checkpoint_format.folder(run) / "1234")
+            time.sleep(2)
+            wait(first, "after 1,234 env steps, playing")
+            first.save_screenshot(str(tmp_path / "page.png"))
+        with browser(address) as third:  # all tabs were closed, and the page still lives
+            wait(third, "after 1,234 env steps, playing")

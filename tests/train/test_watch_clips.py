@@ -16,10 +16,10 @@ from awr_mjx.envs.imitation.task import Imitation
 from awr_mjx.envs.registry import TaskOptions
 from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.engine.player import Player
-from awr_mjx.train.pictures.clip_page import Ghost
 from awr_mjx.train.pictures.live import Live
 from awr_mjx.train.pictures.page import Page, make_server
 from awr_mjx.train.pictures.painters import GHOST
+from awr_mjx.train.pictures.views import Bodies
 from tests.trained import free_port, make_player
 
 pytest.importorskip("viser")
@@ -106,10 +106,10 @@ def test_the_page_begins_where_its_slider_is_put() -> None:
         shown.tick(0.0)
         assert shown._live.shown.pose[0] == pytest.approx(0.15)
         shown._single()
-        assert len(shown._history) == 1
+        assert len(shown._rewards) == 1
         places.clip.value = "2 turn"  # is shorter: as far as it goes
         shown.tick(0.0)
-        assert shown._live.shown.pose[0] == pytest.approx(1.10) and not shown._history
+        assert shown._live.shown.pose[0] == pytest.approx(1.10) and not len(shown._rewards)
         assert (places.place.value, places.place.max) == pytest.approx((0.2, 0.2))
         shown._restart()
         assert abs(shown._live.shown.pose[0]) < 0.02
@@ -121,17 +121,18 @@ def test_the_ghost_is_where_the_clip_is() -> None:
         shown._begin_in(0, 0.4)
         shown._drawn = 0.0
         shown.tick(0.0)
-        ghost = shown._ghost
-        assert isinstance(ghost, Ghost)
+        assert isinstance(shown._view, Bodies)
+        (ghost,) = shown._view._ghosts
         assert len(ghost._parts) == 2  # the cart and its pole, and not the rail
         for _, part in ghost._parts:
             assert part.position[0] == pytest.approx(0.2 + 0.5) and part.opacity == GHOST[3]
             # It moves with the floor, under a camera that goes along.
-            assert part.name.startswith(f"{shown._scene.fixed_bodies_frame.name}/")
+            assert part.name.startswith(f"{shown._view.scene.fixed_bodies_frame.name}/")
 
 
 def test_the_page_of_another_task_has_neither() -> None:
     with page(make_player("inverted_pendulum")) as shown:
-        assert shown._ghost is None and not hasattr(shown, "_places")
+        assert isinstance(shown._view, Bodies)
+        assert not shown._view._ghosts and not hasattr(shown, "_places")
         shown._drawn = 0.0
         shown.tick(0.0)

@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from awr_mjx.envs.base import State, Twin
 
@@ -59,3 +60,20 @@ class CartPole:
         obs = state.data + self.dt * rate
         failed = (jnp.abs(obs[0]) > self.max_position) | (jnp.abs(obs[2]) > self.max_angle)
         return State(obs, obs, jnp.ones((), jnp.float32), failed.astype(jnp.float32), state.metrics, state.info)
+
+    def positions(self, state: State) -> jax.Array:
+        """Returns what `picture` needs, float32 [2]: the cart's position (m) and the pole's angle (rad)."""
+        return state.data[::2]
+
+    def picture(self, pose: np.ndarray, action: np.ndarray, width: int, height: int) -> np.ndarray:
+        """Returns an image, uint8 [height, width, 3], of `positions` [2] after `action` [1]."""
+        from awr_mjx.envs.gym import cartpole_picture
+
+        return cartpole_picture.draw(
+            position=float(pose[0]),
+            angle=float(pose[1]),
+            push=2 * int(action[0]) - 1,
+            length=2 * self.half_length,
+            limits=(self.max_position, self.max_angle),
+            size=(width, height),
+        )

@@ -17,7 +17,7 @@ class Ghost:
     """The moving bodies of a model, translucent, in a `viser` scene."""
 
     def __init__(self, server: Any, model: mujoco.MjModel, frame: str) -> None:
-        """Puts it below a `frame` of the scene that has its origin where the world has its own."""
+        """Puts it at `frame` of the scene, whose parent has its origin where the world has its own."""
         from mjviser.conversions import is_fixed_body, merge_geoms
 
         self._server, self._model, self._data = server, model, mujoco.MjData(model)
@@ -29,17 +29,17 @@ class Ghost:
         for body in range(1, model.nbody):
             geoms = np.flatnonzero(seen & (model.geom_bodyid == body)).tolist()
             if geoms and not is_fixed_body(model, body):
-                mesh, name = merge_geoms(model, geoms), f"{frame}/ghost/{body}"
+                mesh, name = merge_geoms(model, geoms), f"{frame}/{body}"
                 looks = {"color": colour, "opacity": GHOST[3], "cast_shadow": False, "receive_shadow": False}
                 self._parts.append((body, server.scene.add_mesh_simple(name, mesh.vertices, mesh.faces, **looks)))
 
-    def show(self, pose: np.ndarray) -> None:
-        """Puts it in a pose, float64 [nq] (m, rad)."""
+    def show(self, pose: np.ndarray, place: np.ndarray) -> None:
+        """Puts it in a pose, float64 [nq] (m, rad), of a robot that stands at `place`, float64 [3] (m)."""
         self._data.qpos[:] = pose
         mujoco.mj_kinematics(self._model, self._data)
         with self._server.atomic():
             for body, part in self._parts:
-                part.position, part.wxyz = self._data.xpos[body].copy(), self._data.xquat[body].copy()
+                part.position, part.wxyz = self._data.xpos[body] + place, self._data.xquat[body].copy()
 
 
 class Places:

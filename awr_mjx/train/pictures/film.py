@@ -22,7 +22,7 @@ from awr_mjx.train.engine.streams import check_seed
 from awr_mjx.train.engine.task_files import Moved, MovedOption
 from awr_mjx.train.pictures import video
 from awr_mjx.train.pictures.live import Live, Shown
-from awr_mjx.train.pictures.painters import find_camera, painter
+from awr_mjx.train.pictures.painters import check_together, find_camera, painter, refuse_together
 
 KINDS = (*video.ENCODERS, ".png")
 FPS_MAX = {".mp4": 240, ".gif": 50, ".png": math.inf}  # browsers slow a GIF down whose frames last less than 0.02 s
@@ -30,7 +30,6 @@ FPS_SEEN = 60  # more frames a second than this are not shown unless asked for
 SIZE = {".mp4": (1280, 720), ".gif": (480, 270), ".png": (640, 360)}  # of a frame
 SIZES = (16, 4096)
 SECONDS_MAX = 3600.0
-TOGETHER_MOST = 100
 SHEET, SHEET_COLUMNS = 8, 4
 PHYSICS = "exact", "fast"  # from left to right
 
@@ -99,8 +98,7 @@ class RenderConfig:
         if not 0 < self.seconds <= SECONDS_MAX:
             raise UserError(f"seconds must be above 0 and at most {SECONDS_MAX:g}, not {self.seconds}")
         check_seed(self.seed)
-        if not 1 <= self.together <= TOGETHER_MOST:
-            raise UserError(f"together must be from 1 to {TOGETHER_MOST}, not {self.together}")
+        check_together(self.together)
         if self.fps is not None and not 0 < self.fps <= FPS_MAX[kind]:
             raise UserError(f"fps must be above 0 and at most {FPS_MAX[kind]} for {kind}, not {self.fps}")
         for name, size, cells in zip(("width", "height"), self.size(kind), self.cells(), strict=True):
@@ -193,8 +191,7 @@ def render(player: Player, config: RenderConfig, out: pathlib.Path) -> tuple[lis
             + (f"give {env.dt:g} or more" if env.dt <= SECONDS_MAX else "it is too slow for a movie in real time")
         )
     camera, (columns, rows) = find_camera(env, config.camera), config.cells()
-    if config.together > 1 and hasattr(env, "picture"):
-        raise UserError(f"task {player.config.env!r} draws its own picture, of one: leave --together out, or --grid")
+    refuse_together(player, config.together)
     fps = frames_per_second(config, kind, env.dt)
     times = shown_steps(config, kind, fps, env.dt)
     width, height = config.size(kind)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from awr_mjx.algorithm.distributions import Categorical
 from awr_mjx.algorithm.learner import LearnerState
 from awr_mjx.envs import base, tables
 from awr_mjx.envs.advance import Advance, infinities, judged, strong
@@ -28,6 +29,9 @@ class Shown:
       steps: control steps of the episode so far.
       over: the episode has ended; the next step begins another.
       ghost: float64 [P], the positions of what is imitated (`wanted_positions`), or None where nothing is.
+      chances: float32 [A], the policy's probabilities of discrete actions, of which it chose `action`; zeros before the
+        first step, and None where actions are not discrete.
+      value: V(s) of the state in which it chose, or None where no values were learned, and before the first step.
     """
 
     pose: np.ndarray
@@ -37,6 +41,12 @@ class Shown:
     steps: int
     over: bool
     ghost: np.ndarray | None = None
+    chances: np.ndarray | None = None
+    value: float | None = None
+
+
+# What a policy makes of a state: its action [A] or [], the probabilities of discrete ones [A] or None, V(s) [] or None.
+Choice = tuple[jax.Array, jax.Array | None, jax.Array | None]
 
 
 def one(tree: Any) -> Any:
@@ -72,9 +82,11 @@ class Live:
 
         # The policy is an argument, not a constant: any checkpoint then uses the same compiled program, which JAX keeps
         # on the disk.
-        def act(learned: LearnerState, state: Any, key: jax.Array, sampled: bool) -> jax.Array:
+        def act(learned: LearnerState, state: Any, key: jax.Array, sampled: bool) -> Choice:
             policy = learner.policy(learned.policy, learned.normalizer, state.obs)
-            return jnp.where(sampled, policy.sample(key), policy.mode())
+            chances = jax.nn.softmax(policy.logits) if isinstance(policy, Categorical) else None
+            value = learner.value(learned, state.obs) if learner.config.value_updates else None
+            return jnp.where(sampled, policy.sample(key), policy.mode()), chances, value
 
         def judge(stepped: Any, start: Any, steps: int) -> Advance:
             moved = judged(env, stepped, jnp.full(1, steps, jnp.int32), infinities(one(start)))
@@ -82,9 +94,9 @@ class Live:
 
         def step(
             learned: LearnerState, state: Any, start: Any, steps: int, key: jax.Array, sampled: bool
-        ) -> tuple[Advance, jax.Array]:
-            action = act(learned, state, key, sampled)
-            return judge(strong(jax.vmap(env.step)(one(state), action[None])), start, steps), action
+        ) -> tuple[Advance, Choice]:
+            choice = act(learned, state, key, sampled)
+            return judge(strong(jax.vmap(env.step)(one(state), choice[0][None])), start, steps), choice
 
         self._robots: Any = base.exact(env, 1, 1) if exact else None
         self._act, self._judge = jax.jit(act), tables.jit(judge, env)
@@ -136,8 +148,11 @@ class Live:
         if self._robots:
             self._robots.begin(one(self._state))
         self._total, self._steps = 0.0, 0
-        size = 1 if self._player.env.discrete else self._player.env.action_size
-        self._show(np.zeros(size, np.float32), 0.0, over=False)
+        nothing = np.zeros(self._player.env.action_size, np.float32)
+        if self._player.env.discrete:
+            self._show(nothing[:1], 0.0, over=False, chances=nothing)
+        else:
+            self._show(nothing, 0.0, over=False)
 
     def step(self) -> None:
         """Goes on by one control step, or to a new episode if one has just ended."""
@@ -146,16 +161,17 @@ class Live:
             return
         key = jax.random.fold_in(self._key, self._steps)
         if self._robots:
-            action = self._act(self._learned, self._state, key, self.sampled)
-            stepped = self._robots.step(one(self._state), action[None], np.ones(1, bool))
+            choice = self._act(self._learned, self._state, key, self.sampled)
+            stepped = self._robots.step(one(self._state), choice[0][None], np.ones(1, bool))
             moved = self._judge(stepped, self._start, self._steps)
         else:
-            moved, action = self._step(self._learned, self._state, self._start, self._steps, key, self.sampled)
+            moved, choice = self._step(self._learned, self._state, self._start, self._steps, key, self.sampled)
         if moved.sound:  # else the pose before is shown as the episode's last
             self._state = moved.state
         reward = float(moved.reward)
         self._total, self._steps = self._total + reward, self._steps + 1
-        self._show(np.atleast_1d(np.asarray(action, np.float32)), reward, over=bool(moved.ended))
+        action, chances, value = jax.device_get(choice)
+        self._show(np.atleast_1d(np.float32(action)), reward, bool(moved.ended), chances, value)
 
     def push(self, velocity: tuple[float, float, float]) -> None:
         """Changes the body's velocity by `velocity` (m/s; forward, left, up) at once.
@@ -171,7 +187,10 @@ class Live:
         """Goes on with another policy of the same networks, of a training of `trained` steps."""
         self._learned, self.trained = jax.device_put(learned, self._device), trained
 
-    def _show(self, action: np.ndarray, reward: float, over: bool) -> None:
+    def _show(
+        self, action: np.ndarray, reward: float, over: bool, chances: np.ndarray | None = None, value: Any = None
+    ) -> None:
         pose = np.asarray(self._player.env.positions(self._state), np.float64)  # type: ignore[attr-defined]
         ghost = np.asarray(self._wanted(self._state), np.float64) if self._wanted else None
-        self.shown = Shown(pose, action, reward, self._total, self._steps, over, ghost)
+        value = None if value is None else float(value)
+        self.shown = Shown(pose, action, reward, self._total, self._steps, over, ghost, chances, value)

@@ -2,33 +2,34 @@
 
 import contextlib
 import copy
+import html
 import importlib.util
 import io
 import pathlib
 import queue
 import socket
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 
 from awr_mjx.envs.base import action_names
 from awr_mjx.envs.packages import install
 from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.engine import restoring
 from awr_mjx.train.engine.player import Player
-from awr_mjx.train.pictures.clip_page import Ghost, Places
-from awr_mjx.train.pictures.live import Live
+from awr_mjx.train.pictures.clip_page import Places
+from awr_mjx.train.pictures.live import Live, Shown
+from awr_mjx.train.pictures.painters import refuse_together
+from awr_mjx.train.pictures.readings import Curve, bars, tiles
+from awr_mjx.train.pictures.views import view_of
 
 SPEEDS = {"1/8": 0.125, "1/4": 0.25, "1/2": 0.5, "1": 1.0, "2": 2.0, "4": 4.0}
 NEWEST = "newest"
 FRAME = 1 / 30  # s between two pictures
-PLOT = 0.2  # s between two updates of the plots
+PLOT = 0.2  # s between two updates of the numbers, bars and plots
 LOOK = 1.0  # s between two looks at the checkpoints
-HISTORY = 300  # control steps in the plots
 PUSHES = {"forward": (1, 0, 0), "back": (-1, 0, 0), "left": (0, 1, 0), "right": (0, -1, 0), "up": (0, 0, 1)}
 
 
@@ -47,44 +48,38 @@ class Page:
         run: pathlib.Path | None = None,
         follow: bool = False,
         seed: int = 0,
+        together: int = 1,
     ) -> None:
         """Puts scene and buttons on a `viser` server.
 
         Other checkpoints are looked for in `run`, if there is one, of which it shows the newest if it is to `follow`.
-        Episodes follow from `seed`.
+        Episodes follow from `seed`. Robots that are `together` on one floor have the seeds from that on.
         """
-        import mujoco
-        from mjviser import ViserMujocoScene
-
         self._live, self._server, self._run, self._first_seed = live, server, run, seed
-        self._model = copy.deepcopy(player.env.mj_model)  # type: ignore[attr-defined]  # the scene changes its colours
-        self._data = mujoco.MjData(self._model)
+        # Copies play for themselves, with the programs that are compiled already.
+        self._lives = [live, *(copy.copy(live) for _ in range(together - 1))]
         self._template = jax.eval_shape(player.learner.init, jax.random.key(0))
-        self._action_names = ["action"] if player.env.discrete else action_names(player.env)
+        self._action_names = action_names(player.env)
         self._dt, self._task = player.env.dt, player.config.env
         self._clock = player.config.clock_words
         self._wishes: queue.Queue[Callable[[], None]] = queue.Queue()
-        self._history: deque[tuple[float, ...]] = deque(maxlen=HISTORY)
         self._budget = 0.0
         self._drawn = self._plotted = self._looked = 0.0
-        self._follow = follow
+        self._follow, self._followed = follow, 0
         self._notice = ""
         self.playing = True
-        self._scene = ViserMujocoScene(server, self._model, num_envs=1)
-        fixed = self._scene.fixed_bodies_frame.name
-        self._ghost = None if live.shown.ghost is None else Ghost(server, self._model, fixed)
+        self._view = view_of(server, player.env, together, live.shown.ghost is not None)
         self._clips = [pathlib.Path(name).stem for name in player.config.task.clip]
-        self._build()
+        self._build(bool(player.learner.config.value_updates))
+        self._restart()
 
-    def _build(self) -> None:
+    def _build(self, values: bool) -> None:
         gui = self._server.gui
         gui.configure_theme(show_logo=False, show_share_button=False)
         gui.main_panel.dock_right()
-        self._status = gui.add_markdown("")
-        self._play = gui.add_button("Pause")
-        self._play.on_click(lambda _: self._wish(self._toggle))
-        gui.add_button("Step").on_click(lambda _: self._wish(self._single))
-        gui.add_button("Reset").on_click(lambda _: self._wish(self._restart))
+        self._status = gui.add_html("")
+        self._buttons = gui.add_button_group("Time", ["Pause", "Step", "Reset"])
+        self._buttons.on_click(lambda event: self._wish(lambda: self._press(event.target.value)))
         self._speed = gui.add_dropdown("Speed", list(SPEEDS), initial_value="1")
         self._action = gui.add_dropdown("Action", ["mode", "sampled"], initial_value="mode")
         self._action.on_update(lambda _: self._wish(self._choose_action))
@@ -101,26 +96,22 @@ class Page:
                 self._strength = gui.add_slider("m/s", min=0.1, max=3.0, step=0.1, initial_value=1.0)
                 buttons = gui.add_button_group("Direction", list(PUSHES))
                 buttons.on_click(lambda event: self._wish(lambda: self._push(event.target.value)))
-        with gui.add_folder("Reward and action"):
-            self._rewards = self._curves(["reward"])
-            self._actions = self._curves(self._action_names)
-        with gui.add_folder("Camera", expand_by_default=False):
-            self._scene.create_scene_gui()
-
-    def _curves(self, lines: list[str]) -> Any:
-        """A plot over seconds of lines with these names."""
-        hues = [(220 + 360 * i // len(lines)) % 360 for i in range(len(lines))]
-        colors = [f"hsl({hue}, 70%, 45%)" for hue in hues]
-        series = ({"label": "s"}, *({"label": name, "stroke": c} for name, c in zip(lines, colors, strict=True)))
-        empty = tuple([np.zeros(1)] * len(series))
-        return self._server.gui.add_uplot(empty, series, scales={"x": {"time": False}}, aspect=2.0)
+        with gui.add_folder("Action"):
+            self._bars = gui.add_html("")
+        with gui.add_folder("Reward and value" if values else "Reward"):
+            self._rewards = Curve(gui, "reward")
+            self._values = Curve(gui, "value") if values else None
+        self._view.controls()
 
     def _wish(self, act: Callable[[], None]) -> None:
         self._wishes.put(act)
 
+    def _press(self, button: str) -> None:
+        {"Step": self._single, "Reset": self._restart}.get(button, self._toggle)()
+
     def _toggle(self) -> None:
         self.playing = not self.playing
-        self._play.label = "Pause" if self.playing else "Play"
+        self._buttons.options = ("Pause" if self.playing else "Play", "Step", "Reset")
 
     def _single(self) -> None:
         if self.playing:
@@ -128,22 +119,37 @@ class Page:
         self._advance()
 
     def _restart(self) -> None:
-        self._afresh(lambda: self._live.reset(int(self._seed.value)))
+        for i, live in enumerate(self._lives):
+            live.reset((int(self._seed.value) + i) % 2**32)
+        self._begin()
 
     def _begin_in(self, clip: int, seconds: float) -> None:
-        self._wish(lambda: self._afresh(lambda: self._live.begin_in(clip, seconds)))
+        def begin() -> None:
+            for live in self._lives:
+                live.begin_in(clip, seconds)
+            self._begin()
 
-    def _afresh(self, begin: Callable[[], None]) -> None:
-        begin()
-        self._history.clear()
+        self._wish(begin)
+
+    def _begin(self) -> None:
+        self._forget()
         self._budget = 0.0
 
+    def _forget(self) -> None:
+        """Begins the plots anew."""
+        for curve in filter(None, (self._rewards, self._values)):
+            curve.clear()
+
     def _choose_action(self) -> None:
-        self._live.sampled = self._action.value == "sampled"
+        for live in self._lives:
+            live.sampled = self._action.value == "sampled"
 
     def _push(self, direction: str) -> None:
         strength = float(self._strength.value)
-        self._live.push(tuple(strength * x for x in PUSHES[direction]))  # type: ignore[arg-type]
+        x, y, z = (strength * part for part in PUSHES[direction])
+        for live in self._lives:
+            live.push((x, y, z))
+        self._view.pushed((x, y, z))
 
     def _choose_checkpoint(self) -> None:
         chosen = self._checkpoint.value
@@ -157,7 +163,8 @@ class Page:
         assert self._run, "it has checkpoints"
         try:
             env_steps, learned, _ = restoring.restore_learner(self._run, self._template, step)
-            self._live.use(learned, env_steps)
+            for live in self._lives:
+                live.use(learned, env_steps)
             self._notice = ""
         except UserError as error:
             self._notice = f"{error}; still showing {self._live.trained:,}"
@@ -177,13 +184,23 @@ class Page:
         if options != tuple(self._checkpoint.options):
             self._checkpoint.options = options
 
+    def _shown(self) -> Shown:
+        """What there is to see of the robot that the camera goes after."""
+        if self._view.followed != self._followed:
+            self._followed = self._view.followed
+            self._forget()
+        return self._lives[self._followed].shown
+
     def _advance(self) -> None:
-        self._live.step()
-        shown = self._live.shown
+        for live in self._lives:
+            live.step()
+        shown = self._shown()
         if shown.steps == 0:
-            self._history.clear()
+            self._forget()
             return
-        self._history.append((shown.steps * self._dt, shown.reward, *(float(x) for x in shown.action)))
+        self._rewards.add(shown.steps * self._dt, shown.reward)
+        if self._values is not None and shown.value is not None:
+            self._values.add(shown.steps * self._dt, shown.value)
 
     def tick(self, passed: float) -> None:
         """Does what browsers have asked for, and lets `passed` seconds of wall-clock time go by."""
@@ -208,28 +225,20 @@ class Page:
             self._plot()
 
     def _draw(self) -> None:
-        import mujoco
-
-        shown = self._live.shown
-        self._data.qpos[:] = shown.pose
-        mujoco.mj_kinematics(self._model, self._data)
-        self._scene.update_from_mjdata(self._data)
-        if self._ghost and shown.ghost is not None:
-            self._ghost.show(shown.ghost)
+        self._view.show([live.shown for live in self._lives])
 
     def _plot(self) -> None:
-        shown = self._live.shown
-        state = "playing" if self.playing else "paused"
-        words = [f"**{self._task}** after {self._live.trained:,} {self._clock}, {state}"]
-        words.append(f"time {shown.steps * self._dt:.2f} s, step {shown.steps:,}")
-        words.append(f"return {shown.total:,.1f}, reward {shown.reward:.2f}")
-        if self._notice:
-            words.append(f"*{self._notice}*")
-        self._status.content = "  \n".join(words)
-        if self._history:
-            columns = tuple(np.array(column) for column in zip(*self._history, strict=True))
-            self._rewards.data = columns[:2]
-            self._actions.data = (columns[0], *columns[2:])
+        shown, state = self._shown(), "playing" if self.playing else "paused"
+        words = f"<b>{html.escape(self._task)}</b> after {self._live.trained:,} {self._clock}, {state}"
+        if len(self._lives) > 1:
+            words += f"<br>robot {self._followed + 1} of {len(self._lives)}"
+        numbers = {"time": f"{shown.steps * self._dt:.2f} s", "step": f"{shown.steps:,}"}
+        numbers |= {"return": f"{shown.total:,.1f}", "reward": f"{shown.reward:.2f}"}
+        notice = f"<i>{html.escape(self._notice, quote=False)}</i>" if self._notice else ""
+        self._status.content = f'<div style="padding:0.25em 0.75em">{words}{tiles(numbers)}{notice}</div>'
+        self._bars.content = bars(self._action_names, shown)
+        for curve in filter(None, (self._rewards, self._values)):
+            curve.draw()
 
 
 def make_server(host: str, port: int) -> Any:
@@ -253,19 +262,26 @@ def make_server(host: str, port: int) -> Any:
 
 
 def serve(
-    player: Player, host: str, port: int, seed: int = 0, run: pathlib.Path | None = None, follow: bool = False
+    player: Player,
+    host: str,
+    port: int,
+    seed: int = 0,
+    run: pathlib.Path | None = None,
+    follow: bool = False,
+    together: int = 1,
 ) -> None:
     """Shows a policy on a page of `http://host:port` until it is interrupted; the rest is said at `Page`.
 
     Raises:
       UserError: if its task cannot be shown, viser is not installed, or the address cannot be listened on.
     """
-    if not hasattr(player.env, "mj_model"):
-        raise UserError(f"task {player.config.env!r} cannot be watched: it has no MuJoCo model")
+    if not hasattr(player.env, "mj_model") and not hasattr(player.env, "picture"):
+        raise UserError(f"task {player.config.env!r} cannot be watched: it has no MuJoCo model and draws no picture")
+    refuse_together(player, together)
     live = Live(player, seed)
     server = make_server(host, port)
     try:
-        page = Page(server, player, live, run, follow, seed)
+        page = Page(server, player, live, run, follow, seed, together)
         print(f"{player.config.env}: http://{host}:{server.get_port()} (Ctrl-C ends it)", flush=True)
         last = time.monotonic()
         while True:

@@ -22,6 +22,7 @@ from awr_mjx.train.pictures.live import Shown
 
 GHOST = (0.45, 0.65, 1.0, 0.35)  # red, green, blue and how opaque, of what is imitated
 CHASE = "chase"  # the camera that goes after the robot
+TOGETHER_MOST = 100  # robots on one floor
 
 
 def load(run: pathlib.Path, step: Step = None, moved: Moved = STAYED) -> Player:
@@ -114,8 +115,24 @@ def find_camera(env: Env, name: str | None) -> str | int:
     return -1 if name == "free" else name
 
 
-def _own_picture(env: Any, shown: Shown, width: int, height: int) -> np.ndarray:
-    """What the task draws itself."""
+def check_together(together: int) -> None:
+    """Raises UserError if so many robots cannot be shown on one floor."""
+    if not 1 <= together <= TOGETHER_MOST:
+        raise UserError(f"together must be from 1 to {TOGETHER_MOST}, not {together}")
+
+
+def refuse_together(player: Player, together: int) -> None:
+    """Raises UserError if several are to be shown of a task that draws one."""
+    if together > 1 and hasattr(player.env, "picture"):
+        raise UserError(f"task {player.config.env!r} draws its own picture, of one: leave --together out")
+
+
+def own_picture(env: Any, shown: Shown, width: int, height: int) -> np.ndarray:
+    """The picture that the task draws itself, uint8 [height, width, 3].
+
+    Raises:
+      BrokenTask: if it raises something, or gives no such picture.
+    """
     try:
         image = np.asarray(env.picture(shown.pose, shown.action, width, height))
     except Exception as error:  # of whatever kind somebody else's code raises
@@ -141,7 +158,7 @@ def painter(
       BrokenTask: from that function, if the task's own picture is none.
     """
     if hasattr(env, "picture"):
-        yield lambda shown: _own_picture(env, shown, width, height)
+        yield lambda shown: own_picture(env, shown, width, height)
         return
     from awr_mjx.train.pictures.stage import Stage  # it imports MuJoCo, which looks for graphics but once
 

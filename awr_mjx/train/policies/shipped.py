@@ -60,6 +60,7 @@ def read(path: pathlib.Path) -> Player:
         std=std + FLOOR,
         std_min=FLOOR,
         learn_std=not env.discrete,
+        value_updates=0,  # there are no values in the file
     )
     learner = Learner(awr, env.observation_size, env.action_size, env.discrete)
     empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(learner.init, jax.random.key(0)))

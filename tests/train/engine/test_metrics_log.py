@@ -206,7 +206,14 @@ def test_settings_and_starts_are_texts_and_films_are_images(tmp_path: pathlib.Pa
 
 def test_a_training_films_its_evaluations(tmp_path: pathlib.Path) -> None:
     """A task that cannot be drawn is a warning, and the training is as without."""
-    done = runs.train(tmp_path / "run", 2, "--num_evals", 2, "--video_seconds", 1)
+    (tmp_path / "mine.py").write_text(
+        "from awr_mjx.envs import registry\nfrom awr_mjx.envs.gym.cartpole import CartPole\n"
+        "class Unseen(CartPole):\n    picture = property()  # it has none\n"
+        "registry.register('unseen', Unseen)\n"
+    )
+    task = ["--tasks", tmp_path / "mine.py", *SMALL[:-1], "--env", "unseen"]
+    done = python("-m", "train.main", *task, "--run_dir", tmp_path / "run", "--num_evals", 2, "--video_seconds", 1)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.count("warning: no film of the evaluation: this task cannot be rendered yet") == 1
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["finished"]
 
