@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from awr_mjx.envs import drawing
 from awr_mjx.train.pictures.live import Shown
 from awr_mjx.train.pictures.painters import own_picture
 
@@ -51,6 +52,7 @@ class Bodies:
         self._data = mujoco.MjData(self._model)
         self._places, self._kinematics = places(self._model, count), mujoco.mj_kinematics
         self.scene = ViserMujocoScene(server, self._model, num_envs=count)
+        _light(server, self._model)
         self._away = np.linalg.norm(self._places, axis=1)  # m, from the middle of all
         self.scene.env_idx = int(np.argmin(self._away))
         frame = self.scene.fixed_bodies_frame.name
@@ -66,7 +68,7 @@ class Bodies:
     def controls(self) -> None:
         """Adds the camera's."""
         with self._server.gui.add_folder("Camera", expand_by_default=False):
-            self.scene.create_scene_gui(3 * self._model.stat.extent + float(self._away.max()))
+            self.scene.create_scene_gui(2.3 * self._model.stat.extent + float(self._away.max()))
 
     def show(self, shown: list[Shown]) -> None:
         """Shows a moment of each of the robots."""
@@ -96,6 +98,31 @@ class Bodies:
         looks = {"shaft_radius": 0.03, "head_radius": 0.08, "head_length": 0.16}
         self._arrow = self._server.scene.add_arrows(self._arrow_frame, points, ARROW, **looks)
         self._until = time.monotonic() + PUSHED
+
+
+def _light(server: Any, model: Any) -> None:
+    """Gives a scene of a `viser` server the sky, floor and light of films; the floor fades into the sky."""
+    import mujoco
+    from mjviser.conversions import get_body_name
+
+    share = np.clip(np.arange(256) / 70, 0.0, 1.0)[:, None, None]
+    sky = (1 - share) * np.array(drawing.SKY) + share * np.array(drawing.HORIZON)
+    server.scene.set_background_image(sky.repeat(4, 1).round().astype(np.uint8))
+    server.scene.configure_environment_map(environment_intensity=0.25)
+    for geom in np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE):
+        body, name = get_body_name(model, model.geom_bodyid[geom]), model.geom(geom).name or None
+        server.scene.add_grid(  # in the place of the one that is there
+            f"/fixed_bodies/{body}/{name}",
+            infinite_grid=True,
+            cell_color=(104, 120, 136),
+            section_color=(122, 137, 152),
+            plane_color=drawing.FLOOR,
+            plane_opacity=1.0,
+            shadow_opacity=0.4,
+            fade_distance=60.0,
+            position=model.geom_pos[geom],
+            wxyz=model.geom_quat[geom],
+        )
 
 
 class Picture:
