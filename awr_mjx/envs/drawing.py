@@ -10,6 +10,12 @@ BODY, OTHER, METAL, ARROW = (230, 140, 64), (140, 89, 191), (60, 68, 80), (214, 
 SMOOTH = 2  # a picture is drawn so many times as large, and then made smaller
 
 
+def gradient(height: int, down_to: float, sky: tuple[Colour, Colour] = (SKY, HORIZON)) -> np.ndarray:
+    """A column of sky, uint8 [height, 1, 3], which has its second colour from the row `down_to` on."""
+    share = np.clip(np.arange(height) / down_to, 0.0, 1.0)[:, None, None]
+    return ((1 - share) * np.array(sky[0]) + share * np.array(sky[1])).round().astype(np.uint8)
+
+
 class Canvas:
     """An image that shows a rectangle of a vertical plane, and what lies around it if it has another shape.
 
@@ -31,8 +37,7 @@ class Canvas:
         self._scale = min(width / world[0], height / world[1])
         self._left = (width - self._scale * world[0]) / 2 - self._scale * corner[0]
         self._bottom = (height + self._scale * world[1]) / 2 + self._scale * corner[1]
-        share = np.clip(np.arange(height) / max(self._bottom, 1.0), 0.0, 1.0)[:, None, None]
-        column = ((1 - share) * np.array(sky[0]) + share * np.array(sky[1])).round().astype(np.uint8)
+        column = gradient(height, max(self._bottom, 1.0), sky)
         self._picture = Image.fromarray(column).resize((width, height), Image.Resampling.NEAREST)
         self._pen = ImageDraw.Draw(self._picture)
         self._far = max(width, height) / self._scale  # m; what is as far off from what is shown is out of sight

@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import datetime
 import io
-import json
 import math
 import os
 import pathlib
@@ -57,18 +56,9 @@ def _note(run: pathlib.Path) -> pathlib.Path:
     return run.with_name(run.name + ".json")
 
 
-def read_note(path: pathlib.Path) -> dict[str, Any]:
-    """A JSON file's object; empty without a file, or with one that is spoilt."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def cores(run: pathlib.Path) -> int | None:
     """How many of the CPU's cores a run of a campaign was trained on, in its last start; None if nobody knows."""
-    found: int | None = read_note(_note(run)).get("cores")
+    found: int | None = files.read_object(_note(run)).get("cores")
     return found
 
 
@@ -89,7 +79,7 @@ def physics(chosen: str) -> tuple[str, ...]:
 
 
 def _check(job: Job, run: pathlib.Path) -> None:
-    if run.exists() and not _command(job).items() <= read_note(_note(run)).items():
+    if run.exists() and not _command(job).items() <= files.read_object(_note(run)).items():
         raise UserError(f"{run} is not of this command: move it, or choose another --folder")
     if job.module != MAIN:
         return
@@ -222,7 +212,7 @@ def _work(jobs: Sequence[Job], folder: pathlib.Path, at_once: int) -> None:
 
 def _finished(run: pathlib.Path) -> bool:
     path = run / "summary.json"
-    summary = read_note(path)
+    summary = files.read_object(path)
     if path.is_file() and "finished" not in summary:
         raise UserError(f"{path} is spoilt: remove it, and give the same command again")
     return bool(summary.get("finished"))

@@ -189,7 +189,7 @@ def _set(config: Static, env: str, demo: pathlib.Path, kind: str) -> pathlib.Pat
     args += ["--step", *map(str, of_kind[kind])]
     note = path.with_suffix(".json")
     if path.exists():
-        if campaign.read_note(note).get("args") != ["-m", *args]:
+        if files.read_object(note).get("args") != ["-m", *args]:
             raise UserError(f"{path} was not recorded by this command: move it, or choose another --folder")
         return path
     files.write_json(note, {"args": ["-m", *args]})
@@ -217,9 +217,9 @@ def _run(command: list[str]) -> list[str]:
 def _sampled(run: pathlib.Path) -> float:
     """The mean return of a trained policy's own actions, noise included; played if that is not known."""
     known = run / "sampled.json"
-    if "return_mean" not in campaign.read_note(known):
+    if "return_mean" not in files.read_object(known):
         _run(["train.evaluate", "--run", str(run), "--sample", "true", "--out", str(known)])
-    return float(campaign.read_note(known)["return_mean"])
+    return float(files.read_object(known)["return_mean"])
 
 
 def _cut_of(path: pathlib.Path) -> pathlib.Path:

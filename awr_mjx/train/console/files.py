@@ -85,6 +85,15 @@ class _Tried(Exception):
     """Leaves `replacing` with nothing written."""
 
 
+def read_object(path: pathlib.Path) -> dict[str, Any]:
+    """A JSON file's object; empty where there is none that can be read."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def write_json(path: pathlib.Path, values: dict[str, Any]) -> None:
     """Writes `values` whole or not at all; numbers that are not finite, for which JSON has no word, become null.
 

@@ -1,14 +1,13 @@
 """Several seeds of one command line, one training after the other: `--seed 0 1 2`."""
 
 import dataclasses
-import json
 import pathlib
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from awr_mjx.train.console.commands import command as typed
 from awr_mjx.train.console.errors import Failed, UserError, complain
+from awr_mjx.train.console.files import read_object
 from awr_mjx.train.console.screen import number
 from awr_mjx.train.console.unfailing import Unfailing
 from awr_mjx.train.engine import run_folder
@@ -64,11 +63,11 @@ def train(commands: list[Command], training: Callable[[Command], tuple[int, path
             failed = 1
             continue
         failed = failed or status
-        if not _summary(runs[seed]).get("finished"):
+        if not read_object(runs[seed] / "summary.json").get("finished"):
             if rest := [str(one.config.seed) for one in commands[i + 1 :]]:
                 _say(f"not begun: --seed {' '.join(rest)}")
             return failed
-    returns = {seed: _summary(run).get("mode_return") for seed, run in runs.items()}
+    returns = {seed: read_object(run / "summary.json").get("mode_return") for seed, run in runs.items()}
     known = ", ".join(f"{number(value)} (seed {seed})" for seed, value in returns.items() if value is not None)
     if known:
         _say(f"mode return: {known}")
@@ -82,8 +81,3 @@ def _say(line: str) -> None:
     out = Unfailing(sys.stdout)
     out.write(f"{line}\n")
     out.flush()
-
-
-def _summary(run: pathlib.Path) -> dict[str, Any]:
-    path = run / "summary.json"
-    return dict(json.loads(path.read_text())) if path.is_file() else {}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from awr_mjx.train.console.errors import UserError, warn
+from awr_mjx.train.console.files import read_object
 from awr_mjx.train.engine import config as settings
 from awr_mjx.train.engine import metrics_log
 from awr_mjx.train.engine.epoch_metrics import PER_EPISODE
@@ -88,9 +89,9 @@ def read(folder: pathlib.Path) -> Run:
         raise UserError(f"{folder} has no metrics: {error.strerror}") from error
     if not rows:
         raise UserError(f"{folder} has no metrics yet: train for longer")
-    about = _json(folder / "config.json").get("about")
+    about = read_object(folder / "config.json").get("about")
     about = about if isinstance(about, dict) else {}
-    return Run(folder.resolve().name, settings.to_dict(config), rows, about, _json(folder / "summary.json"))
+    return Run(folder.resolve().name, settings.to_dict(config), rows, about, read_object(folder / "summary.json"))
 
 
 def _without_false_zeros(row: Values) -> Values:
@@ -98,15 +99,6 @@ def _without_false_zeros(row: Values) -> Values:
     if row.get("episodes_finished") == 0:
         return {name: value for name, value in row.items() if name not in PER_EPISODE}
     return row
-
-
-def _json(path: pathlib.Path) -> dict[str, Any]:
-    """A file's object; empty if there is none that can be read."""
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def read_all(folders: tuple[pathlib.Path, ...]) -> tuple[tuple[pathlib.Path, ...], list[Run]]:

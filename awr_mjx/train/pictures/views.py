@@ -13,7 +13,8 @@ from awr_mjx.train.pictures.painters import own_picture
 
 LARGEST = 1280  # pixels, of a task's own picture
 PUSHED = 1.0  # s for which the arrow of a push is to be seen
-ARROW = (214, 60, 60)
+SKY = 256, 70  # rows of its picture, and down to which of them it grows pale
+CELLS, SECTIONS = (104, 120, 136), (122, 137, 152)  # lines on the floor
 
 
 class View(Protocol):
@@ -96,7 +97,7 @@ class Bodies:
         tip = -0.3 * ahead
         points = np.array([[tip - (0.25 + 0.25 * strength) * ahead, tip]])
         looks = {"shaft_radius": 0.03, "head_radius": 0.08, "head_length": 0.16}
-        self._arrow = self._server.scene.add_arrows(self._arrow_frame, points, ARROW, **looks)
+        self._arrow = self._server.scene.add_arrows(self._arrow_frame, points, drawing.ARROW, **looks)
         self._until = time.monotonic() + PUSHED
 
 
@@ -105,17 +106,15 @@ def _light(server: Any, model: Any) -> None:
     import mujoco
     from mjviser.conversions import get_body_name
 
-    share = np.clip(np.arange(256) / 70, 0.0, 1.0)[:, None, None]
-    sky = (1 - share) * np.array(drawing.SKY) + share * np.array(drawing.HORIZON)
-    server.scene.set_background_image(sky.repeat(4, 1).round().astype(np.uint8))
+    server.scene.set_background_image(drawing.gradient(*SKY).repeat(4, 1))
     server.scene.configure_environment_map(environment_intensity=0.25)
     for geom in np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE):
         body, name = get_body_name(model, model.geom_bodyid[geom]), model.geom(geom).name or None
         server.scene.add_grid(  # in the place of the one that is there
             f"/fixed_bodies/{body}/{name}",
             infinite_grid=True,
-            cell_color=(104, 120, 136),
-            section_color=(122, 137, 152),
+            cell_color=CELLS,
+            section_color=SECTIONS,
             plane_color=drawing.FLOOR,
             plane_opacity=1.0,
             shadow_opacity=0.4,
