@@ -22,7 +22,7 @@ def outputs(book: nbformat.NotebookNode) -> str:
 def shows_all(said: str) -> None:
     """A training, a curve, a policy that is good, a film, a file and a task of one's own were there."""
     for words in (
-        "mode return 1,000",
+        "mode return 1000 ± 0",
         "image/png",
         "100% of the episodes whole",
         "data:image/gif;base64",

@@ -1,17 +1,19 @@
 """Every command that README and docs tell one to type works, on something small: `make test-slow`."""
 
-import importlib
+import os
 import pathlib
 import re
 import shlex
 import signal
+import subprocess
 import sys
 
 import pytest
 
 from awr_mjx.train.console.commands import module
+from awr_mjx.train.datasets import minari_format
 from tests import typed
-from tests.runs import here, running
+from tests.runs import running
 from tests.test_readme import PAGES, ROOT, commands
 from tests.trained import free_port
 
@@ -49,7 +51,7 @@ def test_a_command_works(line: tuple[str, ...], place: pathlib.Path, monkeypatch
     if name == "watch" or (name == "play" and args and "--out" not in args):
         return serves(name, args)
     before = {path.name for path in place.iterdir()}
-    done = here(importlib.import_module(module(name)).main, *args)
+    done = ended(["-m", module(name), *args])
     if done.returncode == 2 and "cannot render here" in done.stderr:
         pytest.skip(done.stderr.strip())
     assert done.returncode == 0, f"{shlex.join(args)}: {done.stderr}"
@@ -62,6 +64,13 @@ def test_a_command_works(line: tuple[str, ...], place: pathlib.Path, monkeypatch
         assert done.stdout
 
 
+def ended(args: list[str]) -> subprocess.CompletedProcess[str]:
+    """Python in a process of its own, as a user starts it: what it draws with is chosen but once in a process."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), minari_format.ROOT: "minari"}  # not the user's own sets
+    command = [sys.executable, *args]
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, env=environment)
+
+
 def serves(name: str, args: list[str]) -> None:
     """It says where its page is, and ends when it is asked to."""
     pytest.importorskip("mjviser")
@@ -70,8 +79,8 @@ def serves(name: str, args: list[str]) -> None:
     with running([sys.executable, "-m", module(name), *args]) as process:
         assert process.stdout
         assert "http://" in next(line for line in process.stdout if "http" in line)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        process.terminate()
+        assert process.wait(60) == -signal.SIGTERM
 
 
 def test_the_python_of_the_readme_works(place: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +89,8 @@ def test_the_python_of_the_readme_works(place: pathlib.Path, monkeypatch: pytest
     small = 'train("inverted_pendulum", num_steps=512, eval_envs=2, num_evals=1, quiet=True, minutes=3)'
     assert 'train("hopper", minutes=3)' in block
     monkeypatch.chdir(place)
-    exec(block.replace('train("hopper", minutes=3)', small).replace('.mp4")', '.gif", seconds=0.2)'), {})
+    done = ended(["-c", block.replace('train("hopper", minutes=3)', small).replace('.mp4")', '.gif", seconds=0.2)')])
+    assert done.returncode == 0, done.stderr
     assert (place / "hopper.gif").exists()
 
 

@@ -13,7 +13,7 @@ from tests.test_readme import ROOT
 from tests.trained import make_run
 
 ASSETS = ROOT / "awr_mjx" / "envs" / "imitation" / "assets"
-ROBOTS = {"ant", "halfcheetah", "hopper", "walker2d", "humanoid", "lunar_lander", "TASK", "NAME"}
+ROBOTS = {"ant", "halfcheetah", "hopper", "walker2d", "humanoid", "lunar_lander", "cartpole", "TASK", "NAME"}
 QUICK = "inverted_pendulum"  # which is trained in their place
 NETWORKS = "--policy_hidden 8 --value_hidden 8 --batch_size 32 --policy_updates 6 --value_updates 4".split()
 ONLINE = "--num_envs 8 --rollout_steps 8 --buffer_blocks 8 --devices 1".split()
@@ -87,8 +87,8 @@ def small(page: str, name: str, args: list[str], place: pathlib.Path) -> list[st
     trains = kind in ("train", "benchmark train", "benchmark ablations", "benchmark loop")
     if trains and args != ["--env", "list"]:
         instead |= dict.fromkeys(ROBOTS, QUICK)
-    if kind == "benchmark physics":
-        instead |= {"TASK": "hopper"}
+    if kind in ("benchmark physics", "check"):
+        instead |= {"TASK": "hopper", "NAME": "hopper"}
     found = [instead.get(arg, arg) for arg in args if arg != "..."]
     if name == "record" and "--ring" in args:
         return found
@@ -108,6 +108,8 @@ def _training(args: list[str], place: pathlib.Path) -> list[str]:
     if "--from" in args and args[args.index("--from") + 1] == "SET":
         args = ["--env", QUICK, *args]
     collects = [*NETWORKS, *ONLINE, "--num_steps", "128"]
+    if "rwr" in args:  # it has no values, and needs whole episodes
+        collects = [*NETWORKS[:-2], "--num_envs", "2", "--devices", "1", "--num_steps", "128"]
     learns = [*NETWORKS, "--num_steps", "20"]
     return [*args, *(learns if "--data" in args else collects), *EVALUATED, "--run_dir", _new(place)]
 
