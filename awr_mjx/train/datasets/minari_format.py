@@ -35,7 +35,9 @@ class Episode(NamedTuple):
 
 def root() -> pathlib.Path:
     """Where Minari keeps its data sets."""
-    return pathlib.Path(os.environ.get(ROOT) or pathlib.Path.home() / ".minari" / "datasets")
+    return pathlib.Path(
+        os.environ.get(ROOT) or pathlib.Path.home() / ".minari" / "datasets"
+    ).absolute()  # Minari wants it so
 
 
 def folder_of(place: pathlib.Path) -> pathlib.Path | None:
