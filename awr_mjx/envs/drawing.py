@@ -5,9 +5,16 @@ from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
-SKY, HORIZON, FLOOR, EDGE = (51, 107, 179), (204, 224, 245), (94, 110, 126), (140, 153, 166)  # as MuJoCo's tasks
+# As envs/gym/assets/scene.xml has them.
+SKY, HORIZON, FLOOR, EDGE = (51, 107, 179), (204, 224, 245), (94, 110, 126), (140, 153, 166)
 BODY, OTHER, METAL, ARROW = (230, 140, 64), (140, 89, 191), (60, 68, 80), (214, 60, 60)
 SMOOTH = 2  # a picture is drawn so many times as large, and then made smaller
+
+
+def unit(colour: Colour) -> tuple[float, float, float]:
+    """A colour as MuJoCo has it: red, green, blue, 0 to 1."""
+    red, green, blue = (part / 255 for part in colour)
+    return red, green, blue
 
 
 def gradient(height: int, down_to: float, sky: tuple[Colour, Colour] = (SKY, HORIZON)) -> np.ndarray:

@@ -163,6 +163,28 @@ def test_a_push_is_marked_for_a_moment(pendulum_run: pathlib.Path, monkeypatch: 
         assert view._arrow is None
 
 
+def test_sky_and_floor_are_those_of_films(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = make_server("127.0.0.1", free_port())
+    skies: list[np.ndarray] = []
+    floors: list[tuple[str, dict[str, Any]]] = []
+    add_grid = server.scene.add_grid
+
+    def record(name: str, **settings: Any) -> Any:
+        floors.append((name, settings))
+        return add_grid(name, **settings)
+
+    monkeypatch.setattr(server.scene, "add_grid", record)
+    monkeypatch.setattr(server.scene, "set_background_image", skies.append)
+    try:
+        views.view_of(server, registry.make("ant"), 1, ghosts=False)
+    finally:
+        server.stop()
+    assert tuple(skies[0][0, 0]) == drawing.SKY and tuple(skies[0][-1, 0]) == drawing.HORIZON
+    (theirs, _), (ours, settings) = floors
+    assert ours == theirs  # in its place, not in front of it
+    assert settings["plane_color"] == drawing.FLOOR and settings["plane_opacity"] == 1.0
+
+
 def test_what_cannot_be_shown_is_refused(pendulum_run: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unseen = dataclasses.replace(make_player("cartpole"), env=Walk())
     with pytest.raises(Exception, match="task 'cartpole' cannot be watched: it has no MuJoCo model and draws no pict"):

@@ -3,13 +3,14 @@
 import mujoco
 import numpy as np
 
+from awr_mjx.envs import drawing
 from awr_mjx.envs.imitation.characters import FLOOR
 
 FRICTION = 0.9  # of the floor; MuJoCo takes the larger of two, so that of a robot's feet counts where it is larger
 CAMERA = "track"
 # As the Gym tasks' scene.xml.
 BODY = (0.9, 0.55, 0.25, 1.0)  # of a robot whose file does not say how it looks
-SKY, HORIZON = (0.20, 0.42, 0.70), (0.80, 0.88, 0.96)
+SKY, HORIZON = drawing.unit(drawing.SKY), drawing.unit(drawing.HORIZON)
 CHECKS, MARK = ((0.32, 0.38, 0.44), (0.42, 0.48, 0.54)), (0.55, 0.6, 0.65)
 
 

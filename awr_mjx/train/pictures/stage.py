@@ -10,10 +10,11 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from awr_mjx.envs import drawing
 from awr_mjx.train.pictures.live import Shown
 from awr_mjx.train.pictures.painters import CHASE, GHOST
 
-SKY, HORIZON = (0.20, 0.42, 0.70), (0.80, 0.88, 0.96)  # as in envs/gym/assets/scene.xml
+HAZE = (*drawing.unit(drawing.HORIZON), 1.0)
 SHADOW, SHADOW_CLIP = 4096, 4.0  # pixels of the map of shadows; how far they reach, in extents of the model
 FOG = 6.0, 30.0  # where the haze begins and ends, in extents
 AHEAD, ROUND, HIGH, LEVEL = 1.15, 15.0, -20.0, -10.0  # how far off `track` it is (of its distance), and degrees
@@ -30,8 +31,7 @@ def dress(model: Any, together: int = 1) -> None:
     model.vis.quality.shadowsize = max(model.vis.quality.shadowsize, SHADOW if together == 1 else 2 * SHADOW)
     model.vis.map.shadowclip = SHADOW_CLIP * wide
     model.vis.map.fogstart, model.vis.map.fogend = FOG
-    model.vis.rgba.fog[:] = (*HORIZON, 1.0)
-    model.vis.rgba.haze[:] = (*HORIZON, 1.0)
+    model.vis.rgba.fog[:] = model.vis.rgba.haze[:] = HAZE
     if not model.nlight:
         model.vis.headlight.ambient[:], model.vis.headlight.diffuse[:] = 0.4, 0.6
 
@@ -44,10 +44,8 @@ def has_sky(model: Any) -> bool:
 def painted(image: np.ndarray) -> np.ndarray:
     """An image, uint8 [H, W, 3], with our sky wherever nothing was drawn, which is black there."""
     height = image.shape[0]
-    share = np.linspace(0.0, 1.0, height)[:, None]
-    sky = (255 * ((1 - share) * np.array(SKY) + share * np.array(HORIZON))).astype(np.uint8)
     nothing = ~image.any(axis=2, keepdims=True)
-    return np.where(nothing, sky[:, None], image)
+    return np.where(nothing, drawing.gradient(height, height - 1), image)
 
 
 def places(model: Any, count: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from awr_mjx.envs import registry
+from awr_mjx.envs import drawing, registry
 from awr_mjx.train.pictures import stage
 
 
@@ -54,8 +54,8 @@ def test_a_model_without_sky_and_light_gets_them() -> None:
     image = np.zeros((4, 2, 3), np.uint8)
     image[3, 0] = 7
     seen = stage.painted(image)
-    assert (seen[3, 0] == 7).all() and tuple(seen[0, 1]) == tuple(int(255 * x) for x in stage.SKY)
-    assert tuple(seen[3, 1]) == tuple(int(255 * x) for x in stage.HORIZON)
+    assert (seen[3, 0] == 7).all() and tuple(seen[0, 1]) == drawing.SKY
+    assert tuple(seen[3, 1]) == drawing.HORIZON
 
 
 def test_physics_does_not_notice(model: mujoco.MjModel) -> None:
