@@ -144,7 +144,7 @@ def train(command: Command, guest: Guest | None = None, begun_at: float | None =
         workspace = plan.in_all(workspace)
         plan.refuse(workspace)
         seconds = time.monotonic() - compiling
-        screen.say(f"compiled in {seconds:.1f} s; an iteration works in {memory.human(workspace)} more")
+        screen.say(f"compiled in {seconds:.1f} s; an iteration needs {memory.human(workspace)} more")
         if command.resume:
             run_folder.note_resume(run, config, done)
         clock = Clock(begun_at, compile=seconds)

@@ -42,7 +42,16 @@ def command(name: str, *args: object) -> str:
     """A line for the shell that calls command `name` with `args`, knowing the same tasks as this process."""
     tasks = os.environ.get(TASKS) or _own_program()
     known = ("--tasks", tasks) if tasks else ()
-    return f"{program(name)} {shlex.join(map(str, (*known, *args)))}".strip()
+    words = [shown(arg) if isinstance(arg, pathlib.Path) else str(arg) for arg in (*known, *args)]
+    return f"{program(name)} {shlex.join(words)}".strip()
+
+
+def shown(path: pathlib.Path) -> str:
+    """A path as one would type it: from the working folder on where it lies in there."""
+    try:
+        return str(path.relative_to(pathlib.Path.cwd()))
+    except (ValueError, OSError):  # elsewhere; or the working folder is gone
+        return str(path)
 
 
 def _own_program() -> str | None:

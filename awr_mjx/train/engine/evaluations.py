@@ -153,10 +153,13 @@ class Evaluations:
         if self._warn_broken(found):
             values["mode_broken"] = float(found.broken.sum())
         self._log.write(steps, values)
-        fast = f"; {number(values['mode_return_fast'], 4)} in the fast physics" if "mode_return_fast" in values else ""
+        fast = values.get("mode_return_fast")
+        beside = "" if fast is None else f" (fast physics {number(fast, 4)})"
+        whole = f", {values['mode_whole']:.0%} whole" if fast is None else ""
+        spread = f"± {number(float(returns.std()))}"
         self._screen.say(
-            f"{steps:,} {self._words}: mode return {number(self.mode_return, 4)} ± {number(float(returns.std()))} over "
-            f"{len(returns)} episodes of {lengths.mean():.0f} steps on average, {values['mode_whole']:.0%} whole{fast}"
+            f"{steps:,} {self._words}: mode return {number(self.mode_return, 4)} {spread}{beside}, "
+            f"{lengths.mean():.0f} steps{whole}"
         )
 
     def _warn_broken(self, found: Episodes, where: str = "") -> bool:

@@ -86,9 +86,8 @@ class MemoryPlan:
 
     def __str__(self) -> str:
         return (
-            f"ring {human(self.ring)}, environments {human(self.environments)}, networks and optimisers "
-            f"{human(self.learner)}, copy while saving {human(self.snapshot)}: {human(self.needed)} of "
-            f"{human(self.free)} free{self._where}"
+            f"{human(self.needed)} of {human(self.free)} free{self._where}: ring {human(self.ring)}, "
+            f"state {human(self.environments + self.learner)}, saving {human(self.snapshot)}"
         )
 
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from awr_mjx.train.console import files
-from awr_mjx.train.console.commands import command
+from awr_mjx.train.console.commands import command, shown
 from awr_mjx.train.console.errors import Failed, UserError
 from awr_mjx.train.console.screen import Screen
 from awr_mjx.train.engine import checkpointing, closing, epoch_metrics, films, progress, restoring, run_folder
@@ -189,8 +189,8 @@ class Training:
         self.saves.close()
         if self.stop.asked:
             self.screen.say(f"stopped by {self.stop.asked} at {self.steps:,} {self.words}")
-        newest = f"{found[-1]:,} {self.words}" if found else "none"
-        self.screen.say(f"run: {self.run}  (newest checkpoint: {newest}, {size})")
+        newest = f"{found[-1]:,} {self.words} saved, {size}" if found else "nothing saved"
+        self.screen.say(f"run:   {shown(self.run)}  ({newest})")
         if self.trouble:
             sound = (
                 f"last sound checkpoint: {self.run / 'checkpoints' / str(found[-1])}"

@@ -36,3 +36,18 @@ def test_a_task_of_the_users_own_comes_along(monkeypatch: pytest.MonkeyPatch) ->
     assert ship.startswith("ship:  python -m train.export --tasks 'my programs/mine.py' ")
     monkeypatch.setenv(TASKS, "/tasks.py")
     assert next_steps(RUN, "mine", Chain(), stopped=False)[0].startswith("ship:  python -m train.export --tasks /tasks")
+
+
+def test_paths_below_the_working_folder_are_short(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (ship,) = next_steps(tmp_path / "checkpoints" / "run", "mine", Chain(), stopped=False)
+    assert ship == "ship:  python -m train.export --run checkpoints/run --out policy.npz"
+    (ship,) = next_steps(tmp_path.parent / "run", "mine", Chain(), stopped=False)
+    assert ship == f"ship:  python -m train.export --run {tmp_path.parent / 'run'} --out policy.npz"
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert next_steps(gone / "run", "mine", Chain(), stopped=False)[0].endswith(
+        f"--run {gone / 'run'} --out policy.npz"
+    )

@@ -89,7 +89,7 @@ def test_the_mode_return_is_that_of_the_exact_physics(tmp_path: pathlib.Path) ->
     for line in evaluated(tmp_path / "run"):
         assert line["mode_return"] == pytest.approx(line["mode_return_fast"] - 60.0, rel=1e-5)  # six steps
         assert line["mode_steps"] == 6 and line["mode_whole"] == line["mode_whole_fast"] == 1
-        assert f"{line['mode_return_fast']:.4g} in the fast physics" in said
+        assert f"(fast physics {line['mode_return_fast']:.4g}), 6 steps" in said
     assert restoring.mode_returns(tmp_path / "run") == {
         line["env_steps"]: line["mode_return"] for line in evaluated(tmp_path / "run")
     }
