@@ -1,4 +1,4 @@
-"""Our AWR, Brax's PPO and Brax's SAC on the same task object, one after the other, same clock and same evaluation.
+"""Our AWR, Brax's PPO and Brax's SAC on the same task object, with the same cores, clock and evaluation.
 
 python -m train.benchmark peers --env ant --minutes 20
 """
@@ -7,6 +7,7 @@ import dataclasses
 import importlib.util
 import math
 import pathlib
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -38,6 +39,8 @@ class PeersBenchmark:
     """Trainings of each."""
     algorithms: tuple[str, ...] = ("awr", *PEERS)
     """Which of awr, ppo and sac; `ppo:TASK` has the settings that Brax published for another task."""
+    at_once: int = 1
+    """Trainings side by side, each on its own share of the cores, the seeds of one trainer together."""
     eval_physics: Literal["exact", "fast"] = "exact"
     """Where a task trains on a fast approximation of Gymnasium's physics: evaluate in Gymnasium's own, or in that."""
     folder: pathlib.Path | None = None
@@ -79,23 +82,30 @@ def at(points: list[Point], minute: float, name: str = "mode_return") -> float:
 
 
 def compare(curves: dict[str, list[list[Point]]], minutes: float) -> dict[str, Any]:
-    """Mode returns (mean of seeds) by the minute, and from which minute on ours is ahead of every peer to the end."""
+    """Mode returns (mean of seeds) by the minute, and from which minute on ours is ahead of every peer to the end.
+
+    So is from when on our worst seed is ahead of every peer's best.
+    """
     grid = np.arange(0.5, minutes + 0.25, 0.5)
 
-    def means(value: str) -> dict[str, list[float]]:
-        return {
-            name: [float(np.mean([at(c, m, value) for c in seeds])) for m in grid] for name, seeds in curves.items()
-        }
+    def over_seeds(of: Callable[[list[float]], Any], value: str = "mode_return") -> dict[str, list[float]]:
+        return {name: [float(of([at(c, m, value) for c in seeds])) for m in grid] for name, seeds in curves.items()}
 
-    table, fast = means("mode_return"), means(campaign.FAST)
-    others = [name for name in table if name != "awr"]
-    ahead = None
-    if "awr" in table and others:
-        behind = [m for i, m in enumerate(grid) if not all(table["awr"][i] > table[name][i] for name in others)]
-        ahead = 0.0 if not behind else float(behind[-1] + 0.5) if behind[-1] < grid[-1] else None
-    result = {"minutes": [float(m) for m in grid], "mode_return": table, "ours_ahead_from_minute": ahead}
+    table, fast = over_seeds(np.mean), over_seeds(np.mean, campaign.FAST)
+    result = {"minutes": [float(m) for m in grid], "mode_return": table}
+    result["ours_ahead_from_minute"] = _ahead(grid, table, table)
+    result["every_seed_ahead_from_minute"] = _ahead(grid, over_seeds(np.min), over_seeds(np.max))
     known = {name: values for name, values in fast.items() if not math.isnan(values[-1])}
     return result | ({campaign.FAST: known} if known else {})
+
+
+def _ahead(grid: np.ndarray, ours: dict[str, list[float]], theirs: dict[str, list[float]]) -> float | None:
+    """The first minute of `grid` from which on `ours` of AWR is above `theirs` of all others; None if there is none."""
+    others = [name for name in theirs if name != "awr"]
+    if "awr" not in ours or not others:
+        return None
+    behind = [m for i, m in enumerate(grid) if not all(ours["awr"][i] > theirs[name][i] for name in others)]
+    return 0.0 if not behind else float(behind[-1] + 0.5) if behind[-1] < grid[-1] else None
 
 
 def show(env: str, found: dict[str, Any], curves: dict[str, list[list[Point]]]) -> None:
@@ -115,6 +125,9 @@ def show(env: str, found: dict[str, Any], curves: dict[str, list[list[Point]]]) 
     Console(width=110).print(table)
     ahead = found["ours_ahead_from_minute"]
     print("AWR is not ahead at the end" if ahead is None else f"AWR is ahead from minute {ahead:g} to the end")
+    every = found["every_seed_ahead_from_minute"]
+    if every is not None and max(map(len, curves.values())) > 1:
+        print(f"each of its seeds is ahead of each of theirs from minute {every:g}")
 
 
 def main(args: list[str]) -> int:
@@ -135,7 +148,7 @@ def main(args: list[str]) -> int:
     if peers and importlib.util.find_spec("brax") is None:
         raise UserError(f"Brax's trainers need Brax: {install('brax')}")
     todo = {name: [job(config, name, seed) for seed in range(config.seeds)] for name in config.algorithms}
-    campaign.train([one for same in todo.values() for one in same], folder)
+    campaign.train([one for same in todo.values() for one in same], folder, config.at_once)
     curves = {name: [campaign.curve(folder / one.name) for one in same] for name, same in todo.items()}
     found = compare(curves, config.minutes)
     result = {"env": config.env, "comparison": found, "curves": curves}

@@ -85,6 +85,15 @@ def test_who_is_ahead_is_told_by_the_newest_evaluations() -> None:
     assert peers.compare({"awr": [late], "ppo": [theirs]}, 2.0)["ours_ahead_from_minute"] == 1.0
 
 
+def test_every_seed_is_ahead_when_the_worst_is() -> None:
+    good, bad = points((0.4, 30.0)), points((0.4, 1.0), (1.4, 12.0))
+    theirs = [points((0.4, 10.0)), points((0.4, 2.0))]
+    found = peers.compare({"awr": [good, bad], "ppo": theirs}, 2.0)
+    assert found["ours_ahead_from_minute"] == 0.0  # 15.5 against 6 on average
+    assert found["every_seed_ahead_from_minute"] == 1.5  # 1 against 10 until then
+    assert peers.compare({"awr": [good, bad], "ppo": theirs}, 1.0)["every_seed_ahead_from_minute"] is None
+
+
 def test_a_peer_can_have_the_settings_of_another_task() -> None:
     config = peers.PeersBenchmark(env="hopper")
     found = peers.job(config, "ppo:halfcheetah", 2)
@@ -173,6 +182,7 @@ def test_training_is_measured(tmp_path: pathlib.Path) -> None:
         ("peers --algorithms awr trpo", "unknown algorithm trpo: choose of awr, ppo and sac"),
         ("peers --algorithms awr ppo:hopper", "nothing is published for ppo on 'hopper'"),
         ("peers --minutes 0.2", "minutes must be 0.5 or more"),
+        ("peers --algorithms awr --at_once 1000", "at_once must be from 1 to"),
         ("ablations --seeds -1", "seeds must be a positive number"),
         ("ablations --env cartpole --at_once 1000", "at_once must be from 1 to"),
     ],
