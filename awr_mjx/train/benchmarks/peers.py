@@ -92,7 +92,7 @@ def compare(curves: dict[str, list[list[Point]]], minutes: float) -> dict[str, A
         return {name: [float(of([at(c, m, value) for c in seeds])) for m in grid] for name, seeds in curves.items()}
 
     table, fast = over_seeds(np.mean), over_seeds(np.mean, campaign.FAST)
-    result = {"minutes": [float(m) for m in grid], "mode_return": table}
+    result: dict[str, Any] = {"minutes": [float(m) for m in grid], "mode_return": table}
     result["ours_ahead_from_minute"] = _ahead(grid, table, table)
     result["every_seed_ahead_from_minute"] = _ahead(grid, over_seeds(np.min), over_seeds(np.max))
     known = {name: values for name, values in fast.items() if not math.isnan(values[-1])}
