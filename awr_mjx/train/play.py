@@ -63,7 +63,7 @@ def find(name: str) -> Player:
 
 def show_all() -> None:
     """Prints the policies that come with the project."""
-    table = Table("policy", "in its own physics", "in Gymnasium", "trained")
+    table = Table("policy", "return in training's physics", "in Gymnasium", "trained")
     for name, told in shipped.about().items():
         table.add_row(name, told["here"], told["gymnasium"], told["trained"])
     Console().print(table)
