@@ -10,6 +10,7 @@ import numpy as np
 
 from awr_mjx.train.benchmarks.campaign import Point
 from awr_mjx.train.console.files import replacing
+from awr_mjx.train.pictures import theme
 
 Curves = dict[str, list[list[Point]]]  # label -> a curve per seed
 UNITS = {"train_seconds": (60.0, "minutes of training"), "env_steps": (1e6, "million env steps")}
@@ -23,10 +24,11 @@ def draw(panels: dict[str, Curves], x: str, path: pathlib.Path, levels: Sequence
     with panels_of(path, len(panels)) as axes:
         for axis, (name, curves) in zip(axes, panels.items(), strict=True):
             draw_curves(axis, curves, x)
-            axis.set_title(name)
+            axis.set_title(f"{name}: mode return")
             for level in levels:
-                axis.axhline(level, color="0.6", linewidth=0.8, linestyle="--")
-        axes[0].set_ylabel("mode return")
+                axis.axhline(level, color=theme.MUTED, linewidth=0.8, linestyle="--")
+                place = axis.get_yaxis_transform()
+                axis.text(1.01, level, f"{level:,.0f}", color=theme.MUTED, va="center", transform=place)
 
 
 @contextlib.contextmanager
@@ -42,23 +44,24 @@ def panels_of(path: pathlib.Path, panels: int = 1, share: bool = True) -> Iterat
 
     columns = panels if panels <= 3 else math.ceil(math.sqrt(panels))
     rows = math.ceil(panels / columns)
-    drawn, axes = plt.subplots(rows, columns, figsize=(6.4 * columns, 4.2 * rows), squeeze=False, sharey=share)
-    for unused in axes.flat[panels:]:
-        unused.set_axis_off()
-    try:
-        yield axes.flat[:panels]
-        drawn.tight_layout()
-        with replacing(path) as part:
-            drawn.savefig(part, format="png", dpi=110)
-    finally:
-        plt.close(drawn)
+    with theme.looks():
+        drawn, axes = plt.subplots(rows, columns, figsize=(6.4 * columns, 4.2 * rows), squeeze=False, sharey=share)
+        for unused in axes.flat[panels:]:
+            unused.set_axis_off()
+        try:
+            yield axes.flat[:panels]
+            drawn.tight_layout()
+            with replacing(path) as part:
+                drawn.savefig(part, format="png", dpi=110)
+        finally:
+            plt.close(drawn)
 
 
 def draw_curves(axis: Any, curves: Curves, x: str) -> None:
     """Draws into one matplotlib axis what `draw` draws into each."""
-    unit, label = UNITS[x]
+    unit, scale = UNITS[x]
     for number, (name, seeds) in enumerate(curves.items()):
-        color = f"C{number}"
+        color = theme.LINES[number % len(theme.LINES)]
         lines = [np.array([[p[x] / unit, p["mode_return"]] for p in points]).T for points in seeds if points]
         if not lines:
             continue
@@ -68,10 +71,10 @@ def draw_curves(axis: Any, curves: Curves, x: str) -> None:
         grid = grid[grid >= max(places[0] for places, _ in lines)]
         if len(grid):
             mean = np.mean([np.interp(grid, places, values) for places, values in lines], axis=0)
-            axis.plot(grid, mean, color=color, linewidth=2, label=f"{name} ({len(lines)})" if len(lines) > 1 else name)
+            label = f"{name}, mean of {len(lines)} seeds" if len(lines) > 1 else name
+            axis.plot(grid, mean, color=color, linewidth=2, label=label)
         else:
             axis.plot([], [], color=color, label=name)
     axis.set_xlim(left=0.0)
-    axis.set_xlabel(label)
-    axis.grid(alpha=0.3)
+    axis.set_xlabel(scale)
     axis.legend(fontsize=8)
