@@ -19,6 +19,7 @@ SHADOW, SHADOW_CLIP = 4096, 4.0  # pixels of the map of shadows; how far they re
 FOG = 6.0, 30.0  # where the haze begins and ends, in extents
 AHEAD, ROUND, HIGH, LEVEL = 1.15, 15.0, -20.0, -10.0  # how far off `track` it is (of its distance), and degrees
 LATE, LATE_UP = 0.2, 0.8  # s that it is late, along the floor and upwards
+BEHIND = 0.25  # of its distance, that it is behind a fast robot at most: that stays in the picture
 APART = 1.3  # extents between robots that are together
 
 
@@ -78,6 +79,8 @@ class Chase:
         late = np.array([LATE, LATE, LATE_UP])
         self._at += (centre - self._at) * (1 - np.exp(-max(passed, 0.0) / late))
         azimuth, elevation, distance = self._side()
+        behind = centre - self._at
+        self._at += behind * max(0.0, 1.0 - BEHIND * distance / max(float(np.linalg.norm(behind)), 1e-9))
         spread = np.linalg.norm(centres - centre, axis=1).max() if self.count > 1 else 0.0
         camera.type = mujoco.mjtCamera.mjCAMERA_FREE
         camera.lookat[:], camera.azimuth = self._at, azimuth + (ROUND if self.count > 1 else 0)

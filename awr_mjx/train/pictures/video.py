@@ -72,7 +72,7 @@ def write_sheet(path: pathlib.Path, frames: Iterable[np.ndarray], columns: int) 
 def write_on(image: np.ndarray, words: str) -> np.ndarray:
     """The image, uint8 [H, W, 3], with a line of words at its upper left, as large as fits the width."""
     picture = Image.fromarray(image)
-    pen, size = ImageDraw.Draw(picture), max(9, image.shape[0] // 26)
+    pen, size = ImageDraw.Draw(picture), max(12, image.shape[0] // 20)
     font = ImageFont.load_default(size)
     while pen.textlength(words, font) > image.shape[1] - size and size > 7:
         size -= 1

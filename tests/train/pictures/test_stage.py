@@ -25,7 +25,7 @@ def test_places_are_apart_and_about_the_middle(model: mujoco.MjModel) -> None:
 
 def test_the_camera_is_as_late_as_it_says(model: mujoco.MjModel) -> None:
     """Of a robot that moves on by v every second, it looks v times its lateness behind where that is, in the end."""
-    chase, camera, speed = stage.Chase(model), mujoco.MjvCamera(), np.array([3.0, -1.0, 0.5])
+    chase, camera, speed = stage.Chase(model), mujoco.MjvCamera(), np.array([2.0, -1.0, 0.5])
     chase.place(camera, np.zeros((1, 3)), 0.0)
     np.testing.assert_allclose(camera.lookat, 0.0)
     for i in range(1, 4001):
@@ -34,6 +34,16 @@ def test_the_camera_is_as_late_as_it_says(model: mujoco.MjModel) -> None:
     np.testing.assert_allclose(behind, speed * [stage.LATE, stage.LATE, stage.LATE_UP], rtol=0.02)
     chase.place(camera, np.ones((1, 3)), 0.0)  # an episode begins
     np.testing.assert_allclose(camera.lookat, 1.0)
+
+
+def test_a_fast_robot_stays_in_the_picture(model: mujoco.MjModel) -> None:
+    chase, camera = stage.Chase(model), mujoco.MjvCamera()
+    for i in range(200):
+        centre = np.array([[12.0 * i * 0.05, 0.0, 0.0]])
+        chase.place(camera, centre, 0.05 if i else 0.0)
+    behind = np.linalg.norm(centre[0] - camera.lookat)
+    assert behind == pytest.approx(stage.BEHIND * camera.distance)  # it would be 2.4 m
+    assert behind < 2.0
 
 
 def test_it_looks_from_the_side_of_the_models_own_camera(model: mujoco.MjModel) -> None:
