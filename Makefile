@@ -1,5 +1,5 @@
 # make train   sets everything up and trains ant; make train ARGS="--env cartpole --num_steps 500_000" passes settings on
-# make test    sets everything up and runs every check and test
+# make test    sets everything up and runs the checks and all tests but the long ones
 # make test-slow   the tests that take long: every command of README and docs
 # make setup   the set-up alone; does nothing when all is there
 

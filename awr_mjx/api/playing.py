@@ -162,7 +162,7 @@ def film(policy: Policy, out: Folder = "policy.mp4", **settings: Any) -> Film:
 
 
 def export(policy: Policy, out: Folder) -> pathlib.Path:
-    """Writes a policy as a file that needs no JAX: .npz, .onnx or .stablehlo, checked against JAX before it is kept.
+    """Writes a policy as .npz, .onnx or .stablehlo, which needs JAX alone; it is checked against JAX before it is kept.
 
     Raises:
       UserError: if it cannot be written, or does not play as JAX does.

@@ -12,10 +12,11 @@ from awr_mjx.train.console.errors import UserError, run_program
 from awr_mjx.train.console.files import check_writable, write_and_tell
 from awr_mjx.train.engine.evaluation import Episodes, Evaluator, exact_evaluator
 from awr_mjx.train.engine.jax_setup import start_jax
-from awr_mjx.train.engine.player import Player, load_policy
+from awr_mjx.train.engine.player import Player
 from awr_mjx.train.engine.restoring import Step
 from awr_mjx.train.engine.streams import check_seed, stream
 from awr_mjx.train.engine.task_files import Moved, MovedOption
+from awr_mjx.train.policies import shipped
 
 EPISODES_MAX = 1_000_000
 
@@ -25,7 +26,7 @@ class EvaluateConfig:
     """What to evaluate."""
 
     run: pathlib.Path
-    """Run folder."""
+    """Run folder, an exported .npz file, or the name of a policy that comes with the project (`train.play`)."""
     episodes: int = 100
     """Whole episodes to play, all at once; at most 1,000,000."""
     seed: int = 0
@@ -37,7 +38,8 @@ class EvaluateConfig:
     physics: Literal["exact", "fast"] = "exact"
     """Where a task trains on a fast approximation of Gymnasium's physics: play in Gymnasium's own, or in that."""
     out: pathlib.Path | None = None
-    """JSON file to write; RUN/evaluation.json if not given, with -sampled and -fast where they are that."""
+    """JSON file to write; RUN/evaluation.json if not given, with -sampled and -fast where they are that. Where RUN is
+    no folder, there is none."""
     moved: MovedOption = dataclasses.field(default_factory=Moved)
     """Where files of the task are now that have been moved."""
 
@@ -66,11 +68,12 @@ def main() -> int:
     )
     config.validate()
     start_jax()
-    player = load_policy(config.run, config.step, config.moved)
+    player = shipped.find(config.run, config.step, config.moved)
     has_other = bool(base.exact(player.env, 1, 1))
     kinds = [kind for kind, so in (("sampled", config.sample), ("fast", has_other and config.physics == "fast")) if so]
-    out = config.out or config.run / f"{'-'.join(['evaluation', *kinds])}.json"
-    check_writable(out, "name another file with --out")
+    out = config.out or (config.run / f"{'-'.join(['evaluation', *kinds])}.json" if config.run.is_dir() else None)
+    if out:
+        check_writable(out, "name another file with --out")
     seen, exact = play(player, config)
     returns, lengths, terms = seen.returns, seen.lengths, seen.terms_per_step()
     share = seen.return_share(player.env)

@@ -14,9 +14,8 @@ from rich.table import Table
 
 from awr_mjx.train.console import cli
 from awr_mjx.train.console.commands import program
-from awr_mjx.train.console.errors import UserError, run_program
+from awr_mjx.train.console.errors import run_program
 from awr_mjx.train.engine.jax_setup import start_jax
-from awr_mjx.train.engine.player import Player, load_policy
 from awr_mjx.train.engine.streams import check_seed
 from awr_mjx.train.pictures import painters
 from awr_mjx.train.pictures.film import RenderConfig, render
@@ -43,24 +42,6 @@ class PlayConfig:
     """Port of the page."""
 
 
-def find(name: str) -> Player:
-    """The policy that is called `name`, or lies there.
-
-    Raises:
-      UserError: if there is none.
-    """
-    path = pathlib.Path(name)
-    if name in shipped.names():
-        return shipped.read(shipped.FOLDER / f"{name}.npz")
-    if path.is_dir():
-        return load_policy(path)
-    if path.suffix == ".npz":
-        return shipped.read(path)
-    raise UserError(
-        f"there is no policy {name!r}: name one of {', '.join(shipped.names())}, a run folder, or an exported .npz file"
-    )
-
-
 def show_all() -> None:
     """Prints the policies that come with the project."""
     table = Table("policy", "return in training's physics", "in Gymnasium", "trained")
@@ -84,7 +65,7 @@ def main() -> int:
     trouble = painters.prepare_graphics() if config.out else None
     jax.config.update("jax_platforms", "cpu")  # one environment is quicker there
     start_jax()
-    player = find(config.policy)
+    player = shipped.find(pathlib.Path(config.policy))
     if not config.out:
         from awr_mjx.train.pictures import page  # it imports MuJoCo, which looks for graphics but once
 

@@ -20,10 +20,11 @@ from awr_mjx.train.console.errors import UserError, run_program
 from awr_mjx.train.console.files import check_writable, write_and_tell
 from awr_mjx.train.engine.evaluation import Evaluator
 from awr_mjx.train.engine.jax_setup import start_jax
-from awr_mjx.train.engine.player import Player, load_policy
+from awr_mjx.train.engine.player import Player
 from awr_mjx.train.engine.restoring import Step
 from awr_mjx.train.engine.streams import check_seed, stream
 from awr_mjx.train.engine.task_files import Moved, MovedOption
+from awr_mjx.train.policies import shipped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,7 @@ class TransferConfig:
     """What to play."""
 
     run: pathlib.Path
-    """Run folder."""
+    """Run folder, an exported .npz file, or the name of a policy that comes with the project (`train.play`)."""
     episodes: int = 100
     """Whole episodes to play, there and here."""
     seed: int = 0
@@ -39,7 +40,7 @@ class TransferConfig:
     step: Step = None
     """Checkpoint, by its env steps, or `best` for that of the best mode return; the newest sound one if not given."""
     out: pathlib.Path | None = None
-    """JSON file to write; RUN/transfer.json if not given."""
+    """JSON file to write; RUN/transfer.json if not given. Where RUN is no folder, there is none."""
     timestep: float = 1 / 480
     """Seconds of a step of C MuJoCo, for imitate/ tasks."""
     drive: Literal["servo", "stable_pd"] = "servo"
@@ -113,9 +114,10 @@ def main() -> int:
         raise UserError(f"timestep must be above 0 and at most 1, not {config.timestep:g}")
     check_seed(config.seed)
     start_jax()
-    player = load_policy(config.run, config.step, config.moved)
-    out = config.out or config.run / "transfer.json"
-    check_writable(out, "name another file with --out")
+    player = shipped.find(config.run, config.step, config.moved)
+    out = config.out or (config.run / "transfer.json" if config.run.is_dir() else None)
+    if out:
+        check_writable(out, "name another file with --out")
     imitates = hasattr(player.env, "wanted_positions")
     if imitates:
         dt = player.env.dt

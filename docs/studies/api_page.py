@@ -3,6 +3,8 @@
 import inspect
 import pathlib
 import types
+from collections.abc import Callable
+from typing import Any
 
 from awr_mjx import api
 
@@ -25,12 +27,19 @@ def _members(kind: type) -> list[str]:
     return found
 
 
+def _call(function: Callable[..., Any]) -> str:
+    """The parameters of a function with their defaults, without types."""
+    signature = inspect.signature(function)
+    bare = [one.replace(annotation=inspect.Parameter.empty) for one in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+
+
 def page() -> str:
     """The page, in Markdown."""
     parts = [HEAD]
     for name in sorted(api.__all__, key=lambda name: (name[0].isupper(), name)):
         value = getattr(api, name)
-        call = f"({', '.join(inspect.signature(value).parameters)})" if inspect.isfunction(value) else ""
+        call = _call(value) if inspect.isfunction(value) else ""
         parts.append(f"## {name}{call}\n\n```text\n{inspect.getdoc(value)}\n```\n")
         if inspect.isclass(value) and value.__module__.startswith("awr_mjx.api") and _members(value):
             parts.append("\n".join(_members(value)) + "\n")

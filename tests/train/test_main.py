@@ -177,7 +177,7 @@ def test_evaluate_prints_and_writes(finished: pathlib.Path, tmp_path: pathlib.Pa
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--run", "nowhere"], ["nowhere", "not a run"]),
+        (["--run", "nowhere"], ["no policy 'nowhere'", "a run folder"]),
         (["--episodes", "3"], ["run"]),
         (["--run", "{run}", "--episodes", "0"], ["episodes", "from 1"]),
         (["--run", "{run}", "--step", "7"], ["no checkpoint 7"]),

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from awr_mjx.train import play
+from awr_mjx.train import evaluate, play, transfer
 from awr_mjx.train.engine.player import load_policy
 from awr_mjx.train.export import check_observations, export
 from awr_mjx.train.policies import formats, npz_player, shipped
-from tests.trained import make_run, python, refusal
+from tests.trained import ended, make_run, python, refusal
 
 
 @pytest.mark.parametrize("task", ["inverted_pendulum", "cartpole", "ant"])
@@ -69,3 +69,21 @@ def test_what_is_no_policy_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path:
     ):
         assert words in refusal(monkeypatch, play, name)
     assert "out must end in .mp4" in refusal(monkeypatch, play, "ant", "--out", "x.avi")
+
+
+def test_a_file_or_a_name_is_evaluated_as_a_run_is(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same returns from the same starts, told and not written down, since there is no folder for it."""
+    monkeypatch.chdir(tmp_path)
+    export(load_policy(make_run(tmp_path / "run", "inverted_pendulum")), tmp_path / "policy.npz")
+
+    def returns(run: str) -> str:
+        done = ended(evaluate, "--run", run, "--episodes", 5)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()[0]
+
+    assert returns("policy.npz") == returns("run")
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "policy.npz"}
+    assert "hopper after 3,000,320 env steps: mode return " in returns("hopper")
+    for program in (evaluate, transfer):
+        assert "policy.npz is no run" in refusal(monkeypatch, program, "--run", "policy.npz", "--step", "3")
+        assert "there is no policy 'hoper'" in refusal(monkeypatch, program, "--run", "hoper")

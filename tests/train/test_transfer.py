@@ -8,6 +8,7 @@ import pytest
 
 from awr_mjx.train import transfer
 from awr_mjx.train.engine.evaluation import Episodes
+from awr_mjx.train.policies import shipped
 from tests.trained import make_player, pendulum_run, python, refusal  # noqa: F401
 
 
@@ -71,7 +72,7 @@ def test_imitation_is_played_in_whole_parts_of_a_control_step(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out, player = tmp_path / "transfer.json", make_player("imitate/march")
-    monkeypatch.setattr(transfer, "load_policy", lambda *_: player)
+    monkeypatch.setattr(shipped, "find", lambda *_: player)
     monkeypatch.setattr(transfer, "play_in_c", lambda *_: (np.array([500.0, 100.0]), np.array([600, 120])))
     monkeypatch.setattr(transfer, "Evaluator", lambda *_: lambda *_: _episodes(400.0, 350.0, 450.0))
     given = ["--run", str(tmp_path), "--episodes", "2", "--out", str(out), "--timestep"]

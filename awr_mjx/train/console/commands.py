@@ -16,7 +16,7 @@ COMMANDS = {
     "render": ("train.render", "show a run as a movie, an animation or a sheet of frames"),
     "watch": ("train.watch", "watch a run live in the browser, also while it trains"),
     "report": ("train.report", "write one HTML file on one run or several"),
-    "export": ("train.export", "write a run's policy as a file that needs no JAX"),
+    "export": ("train.export", "write a run's policy as a file that is played without this project"),
     "record": ("train.record", "record a policy's episodes as a set of data"),
     "data": ("train.data", "look at logged data, or write them in another format"),
     "clip": ("train.clip", "look at a motion clip, rewrite it, or make a film of it"),

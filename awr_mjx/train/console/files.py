@@ -114,15 +114,16 @@ def write_npz(path: pathlib.Path, arrays: Mapping[str, Any]) -> None:
         np.savez(file, **arrays)
 
 
-def write_and_tell(path: pathlib.Path, values: dict[str, Any], tell: Callable[[], None]) -> None:
-    """Writes JSON, and only then tells; what cannot be written, on a disk that is full, is told all the same.
+def write_and_tell(path: pathlib.Path | None, values: dict[str, Any], tell: Callable[[], None]) -> None:
+    """Writes JSON, if there is a `path`, and only then tells; what cannot be written is told all the same.
 
     Raises:
       UserError: if the file cannot be written, after it was told.
     """
     problem = None
     try:
-        write_json(path, values)
+        if path:
+            write_json(path, values)
     except UserError as error:
         problem = error
     tell()

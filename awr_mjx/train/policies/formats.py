@@ -199,7 +199,11 @@ class Kind:
 
 KINDS = {
     "npz": Kind(
-        write_npz, play_npz, 1e-5, "NumPy", "copy train/policies/npz_player.py beside it, then load({name!r})(obs)"
+        write_npz,
+        play_npz,
+        1e-5,
+        "NumPy",
+        "copy awr_mjx/train/policies/npz_player.py beside it, then load({name!r})(obs)",
     ),
     "onnx": Kind(
         write_onnx,

@@ -14,7 +14,9 @@ from awr_mjx.algorithm.normalizer import Normalizer
 from awr_mjx.envs import registry
 from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.engine.config import TrainConfig
-from awr_mjx.train.engine.player import Player
+from awr_mjx.train.engine.player import Player, load_policy
+from awr_mjx.train.engine.restoring import Step
+from awr_mjx.train.engine.task_files import STAYED, Moved
 from awr_mjx.train.policies import npz_player
 
 FOLDER = pathlib.Path(__file__).parent / "trained"
@@ -29,6 +31,22 @@ def names() -> list[str]:
 def about() -> dict[str, dict[str, Any]]:
     """What each of them is worth and how it was trained, by its task: `trained.json`, written by hand."""
     return dict(json.loads((FOLDER / "trained.json").read_text()))
+
+
+def find(place: pathlib.Path, step: Step = None, moved: Moved = STAYED) -> Player:
+    """The policy of the run `place`, from a checkpoint of its; that which is called so here; or that of an .npz file.
+
+    Raises:
+      UserError: if there is none.
+    """
+    if (place / "config.json").is_file() or place.is_dir():
+        return load_policy(place, step, moved)
+    if str(place) not in names() and place.suffix != ".npz":
+        known = f"one of {', '.join(names())}, a run folder, or an exported .npz file"
+        raise UserError(f"there is no policy {str(place)!r}: name {known}")
+    if step is not None:
+        raise UserError(f"{place} is no run and has no checkpoints: leave --step out")
+    return read(FOLDER / f"{place}.npz" if str(place) in names() else place)
 
 
 def read(path: pathlib.Path) -> Player:
