@@ -30,6 +30,12 @@ SMALL = {
     "benchmark ablations": ["--seeds", "1", "--num_steps", "4096", "--at_once", "2"],
     "benchmark loop": ["--num_envs", "32", "--repeats", "1"],
     "benchmark physics": ["--num_envs", "8", "--steps", "1", "--repeats", "1"],
+    "benchmark sweep": ["--seeds", "2", "--num_steps", "128"],
+    "benchmark gpu": [
+        *"--env inverted_pendulum --physics inverted_pendulum --num_envs 32".split(),
+        "--train_minutes",
+        "0.01",
+    ],
 }
 NEEDED = {"brax": ("peers", "brax/,playground/"), "warp": ("warp",), "minari": ("hopper/best-v0",)}
 THEIRS = {"deepmimic": ("DeepMimic/data", "humanoid3d.txt"), "g1": ("mjlab/asset_zoo/robots/unitree_g1/xmls/g1.xml",)}
@@ -84,7 +90,7 @@ def small(page: str, name: str, args: list[str], place: pathlib.Path) -> list[st
         "STEPS": "9",
     }
     instead |= {"350208": _steps(place / "demo")[0], "550912": _steps(place / "demo")[-1]}
-    trains = kind in ("train", "benchmark train", "benchmark ablations", "benchmark loop")
+    trains = kind in ("train", *(f"benchmark {one}" for one in ("train", "ablations", "sweep", "loop")))
     if trains and args != ["--env", "list"]:
         instead |= dict.fromkeys(ROBOTS, QUICK)
     if kind in ("benchmark physics", "check"):
@@ -92,10 +98,13 @@ def small(page: str, name: str, args: list[str], place: pathlib.Path) -> list[st
     found = [instead.get(arg, arg) for arg in args if arg != "..."]
     if name == "record" and "--ring" in args:
         return found
+    tiny = ["num_envs=8", "batch_size=16", "policy_updates=2", "value_updates=2", "eval_envs=2"]
     if kind == "benchmark train":
-        found += ["--set", "num_envs=8", "batch_size=16", "policy_updates=2", "value_updates=2", "eval_envs=2"]
+        found += ["--set", *tiny]
+    if kind == "benchmark sweep":
+        found[found.index("--set") + 1 :] = [*tiny, *found[found.index("--set") + 1 :]]
     if name.startswith("benchmark"):
-        runs = [] if kind in ("benchmark loop", "benchmark physics") else ["--folder", _new(place)]
+        runs = [] if kind in ("benchmark loop", "benchmark physics", "benchmark gpu") else ["--folder", _new(place)]
         return [*found, *SMALL[kind], *runs]
     if name == "train" and args != ["--env", "list"]:
         return _training(found, place)

@@ -46,6 +46,8 @@ class AwrConfig:
     """Recompute values and returns after the value regression (authors' code), or use those from before it."""
     value_units: Literal["horizon", "returns"] = "horizon"
     """Values in units of 1 / (1 - gamma), for rewards of about 1 (paper), or of the returns' own mean and std."""
+    value_bins: int = 0
+    """If > 0, a critic that says how likely each of so many ranges of values is (HL-Gauss), in units of the returns."""
     expectile: float = 0.5
     """The value regression's expectile, in (0, 1): 0.5 is the mean (paper); more looks at the better returns (IQL)."""
 
@@ -145,6 +147,9 @@ class AwrConfig:
         require(not (self.learn_std and self.std_end), "std_end", "0 (off) where learn_std is on")
         for name in ("gamma_steps", "std_steps"):
             require(0 < getattr(self, name) <= STEPS_LAST, name, "from 1 to 2^30")
+        require(not self.value_bins or self.value_bins >= 32, "value_bins", "0 (off), or at least 32")
+        require(not self.value_bins or self.value_units == "returns", "value_units", "returns with value_bins")
+        require(not self.value_bins or self.expectile == 0.5, "expectile", "0.5 with value_bins")
         for name in ("policy_updates", "value_updates", "normalizer_steps", "policy_lr_steps"):
             require(getattr(self, name) >= 0, name, "zero or a positive number")
         on_policy = "all with TD(lambda) returns, where buffer_blocks 1 is on-policy"

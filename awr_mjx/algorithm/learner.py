@@ -15,7 +15,7 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from awr_mjx.algorithm import episodes, losses, normalizer, reduce, replay, returns, units
+from awr_mjx.algorithm import categorical, episodes, losses, normalizer, reduce, replay, returns, units
 from awr_mjx.algorithm.config import STEPS_LAST, AwrConfig
 from awr_mjx.algorithm.distributions import Categorical, Distribution, Gaussian
 from awr_mjx.algorithm.networks import Mlp
@@ -59,7 +59,8 @@ class Learner:
         self.observation_size, self.action_size = observation_size, action_size
         self._policy_net = Mlp(config.policy_hidden, action_size, config.activation, small_output=True)
         self._own_units = config.value_units == "returns"
-        self._value_net = Mlp(config.value_hidden, 1, config.activation, self._own_units, config.value_layer_norm)
+        outputs = config.value_bins or 1
+        self._value_net = Mlp(config.value_hidden, outputs, config.activation, self._own_units, config.value_layer_norm)
         steps = config.policy_lr_steps
         self._policy_tx = self._optimizer(
             optax.cosine_decay_schedule(config.policy_lr, steps) if steps else config.policy_lr
@@ -67,7 +68,7 @@ class Learner:
         self._value_tx = self._optimizer(config.value_lr)
         self._draw = draw or (replay.draw if config.returns == "td_lambda" else replay.draw_valid)
 
-    def _optimizer(self, lr: float | optax.Schedule) -> optax.GradientTransformation:
+    def _optimizer(self, lr: float | Array | optax.Schedule) -> optax.GradientTransformation:
         return optax.adam(lr) if self.config.optimizer == "adam" else optax.sgd(lr, self.config.momentum)
 
     def init(self, key: Key[Array, ""]) -> LearnerState:
@@ -137,17 +138,18 @@ class Learner:
     def value(self, state: LearnerState, obs: Float[Array, "*batch O"]) -> Float[Array, "*batch"]:
         """V(s) in units of reward, for raw observations [..., O]."""
         centre, unit = self._centre_and_unit(state)
-        return self._value_output(state.value, state.normalizer, obs) * unit + centre
+        output = self._value_output(state.value, state.normalizer, obs)
+        return (categorical.mean(output) if self.config.value_bins else output[..., 0]) * unit + centre
 
     def _centre_and_unit(self, state: LearnerState) -> tuple[Array, Array] | tuple[float, Array]:
         """What an output 0 of the value network means, and how much more an output 1."""
         return (state.value["units"][0], state.value["units"][1]) if self._own_units else (0.0, self.horizon(state))
 
     def _value_output(self, params: Params, stats: normalizer.Normalizer, obs: Array) -> Array:
-        """The value network's output f(s)."""
+        """The value network's outputs f(s) [..., 1], or the logits of its bins [..., K]."""
         net = {name: layer for name, layer in params.items() if name != "units"}
         output: Any = self._value_net.apply({"params": net}, self._normalize(stats, obs))
-        return output[..., 0]
+        return output
 
     def _normalize(self, stats: normalizer.Normalizer, obs: Array) -> Array:
         return normalizer.normalize(stats, obs, self.config.obs_clip)
@@ -239,9 +241,11 @@ class Learner:
         centre, unit = self._centre_and_unit(state)
 
         def loss(params: Params, batch: replay.Batch) -> Array:
-            prediction = self._value_output(params, state.normalizer, batch.obs)
+            output = self._value_output(params, state.normalizer, batch.obs)
             target = (batch.extra["target"] - centre) / unit
-            return losses.value_loss(prediction, target, batch.valid, self.config.expectile)
+            if self.config.value_bins:
+                return categorical.loss(output, target, batch.valid)
+            return losses.value_loss(output[..., 0], target, batch.valid, self.config.expectile)
 
         def read(places: replay.Places) -> replay.Batch:
             return replay.read(ring, places, target=g)

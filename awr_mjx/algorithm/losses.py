@@ -27,8 +27,8 @@ def policy_loss(
     action: Shaped[Array, "B ..."],
     weight: Float[Array, " B"],
     valid: Bool[Array, " B"],
-    bound_coef: float,
-    logit_coef: float,
+    bound_coef: float | Float[Array, ""],
+    logit_coef: float | Float[Array, ""],
 ) -> Float[Array, ""]:
     """- mean w log pi(a|s) + penalty, a scalar [].
 
@@ -51,7 +51,9 @@ def weighted_loss(
     return reduce.mean(weight * negative_log_likelihood, valid)
 
 
-def penalty(policy: Distribution, bound_coef: float, logit_coef: float) -> Float[Array, " B"]:
+def penalty(
+    policy: Distribution, bound_coef: float | Float[Array, ""], logit_coef: float | Float[Array, ""]
+) -> Float[Array, " B"]:
     """What keeps a policy's outputs in range, per row [B] (authors' code; see `policy_loss`)."""
     if isinstance(policy, Gaussian):
         excess = jnp.maximum(jnp.abs(policy.mean) - 1.0, 0.0)

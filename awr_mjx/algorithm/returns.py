@@ -11,7 +11,8 @@ from awr_mjx.algorithm.config import AwrConfig
 from awr_mjx.algorithm.replay import Ring, oldest_last
 
 ValueFn = Callable[[Float[Array, "N O"]], Float[Array, " N"]]
-Carry = tuple[Array, Array, Array, Array, Array]
+Carry = tuple[Array, Array, Array, Array]
+AT_ONCE = 16_384  # observations in a forward pass
 
 
 def td_lambda_step(
@@ -21,7 +22,7 @@ def td_lambda_step(
     v_tp1: Float[Array, "*n"],
     g_tp1: Float[Array, "*n"],
     gamma: float | Float[Array, ""],
-    lam: float,
+    lam: float | Float[Array, ""],
 ) -> Float[Array, "*n"]:
     """G_t = r_t + gamma c_t [(1 - lam k_t) V(s_{t+1}) + lam k_t G_{t+1}], all arrays [...].
 
@@ -34,13 +35,15 @@ def td_lambda_step(
 
 
 def relabel(
-    ring: Ring, value_fn: ValueFn, live_obs: Float[Array, "N O"], gamma: float | Float[Array, ""], lam: float
+    ring: Ring,
+    value_fn: ValueFn,
+    live_obs: Float[Array, "N O"],
+    gamma: float | Float[Array, ""],
+    lam: float | Float[Array, ""],
 ) -> tuple[Float[Array, "C N"], Float[Array, "C N"]]:
     """TD(lambda) returns and values of all C rows of the ring, in one reverse scan from the newest to the oldest.
 
-    C includes the rows that the ring keeps.
-
-    The scan reads one row at a time, so it needs no copy of the ring whatever the networks' width.
+    C includes the rows that the ring keeps. Values are computed before, those of many rows at once (`all_values`).
 
     Args:
       ring: the ring; it may have wrapped around.
@@ -62,18 +65,31 @@ def relabel(
     def put(array: Array, new: Array, row: Array) -> Array:
         return lax.dynamic_update_index_in_dim(array, new, row, axis=0)
 
+    values = all_values(value_fn, rows.obs)
+
     def step(carry: Carry, age: Array) -> tuple[Carry, None]:
-        v_tp1, g_tp1, valid_tp1, returns, values = carry
+        v_tp1, g_tp1, valid_tp1, returns = carry
         row = oldest_last(ring, age)
         g_t = td_lambda_step(at(rows.reward, row), at(rows.terminated, row), valid_tp1, v_tp1, g_tp1, gamma, lam)
-        v_t = value_fn(at(rows.obs, row))
-        return (v_t, g_t, at(rows.valid, row), put(returns, g_t, row), put(values, v_t, row)), None
+        return (at(values, row), g_t, at(rows.valid, row), put(returns, g_t, row)), None
 
     v_live = value_fn(live_obs)
-    blank = jnp.zeros_like(rows.reward)
-    start = (v_live, v_live, jnp.zeros_like(rows.valid[0]), blank, blank)
-    (_, _, _, returns, values), _ = lax.scan(step, start, jnp.arange(capacity, dtype=jnp.int32))
+    start = (v_live, v_live, jnp.zeros_like(rows.valid[0]), jnp.zeros_like(rows.reward))
+    (_, _, _, returns), _ = lax.scan(step, start, jnp.arange(capacity, dtype=jnp.int32))
     return returns, values
+
+
+def all_values(value_fn: ValueFn, obs: Float[Array, "C N O"]) -> Float[Array, "C N"]:
+    """Values [C, N] of observations [C, N, O], up to `AT_ONCE` of them in a forward pass, but of a row at least.
+
+    An accelerator is as long at a few as at that many. What a pass works in is small beside the ring: an eighth of it
+    at most.
+    """
+    count, envs, size = obs.shape
+    most = max(1, min(AT_ONCE // envs, count // 8))
+    rows = max(rows for rows in range(1, most + 1) if count % rows == 0)
+    parts = obs.reshape(count // rows, rows * envs, size)
+    return lax.map(value_fn, parts).reshape(count, envs)
 
 
 def effective_sample_share(weights: Float[Array, "*n"], valid: Bool[Array, "*n"]) -> Float[Array, ""]:

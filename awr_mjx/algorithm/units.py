@@ -18,11 +18,13 @@ def rescaled(value: dict[str, Any], g: Float[Array, "C N"], valid: Bool[Array, "
     It gives the same values as before: what changes is its output layer, after PopArt (van Hasselt and others 2016,
     arXiv 1602.07714), and its `units`, float32 [2], mean and std of the returns. Before the first returns these are
     zeros and so are all values; with them values are about the returns' mean.
+
+    Of a critic of bins, whose output layer has more than one output, the units alone change.
     """
     old_mean, old_std = value["units"][0], value["units"][1]
     mean, std = reduce.mean_and_std(g, valid)
     std = jnp.maximum(std, jnp.maximum(RELATIVE * jnp.abs(mean), ABSOLUTE))
-    known, out = old_std > 0, value["out"]
+    known, out = (old_std > 0) & (value["out"]["bias"].size == 1), value["out"]
     kernel = jnp.where(known, out["kernel"] * (old_std / std), out["kernel"])
     bias = jnp.where(known, (out["bias"] * old_std + old_mean - mean) / std, out["bias"])
     return {**value, "out": {"kernel": kernel, "bias": bias}, "units": jnp.stack([mean, std])}

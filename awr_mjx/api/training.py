@@ -12,11 +12,11 @@ import numpy as np
 from awr_mjx.api.setup import Folder, start
 from awr_mjx.envs.base import Env
 from awr_mjx.envs.registry import register
-from awr_mjx.train import main
 from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.engine import metrics_log, restoring
 from awr_mjx.train.engine.command_line import parse
 from awr_mjx.train.engine.guest import Guest
+from awr_mjx.train.engine.train import train as run_training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +115,9 @@ def _train(args: list[str], on_log: Any, quiet: bool) -> Run:
     command = parse(args)
     start(command.config)
     guest = Guest(on_log, quiet)
-    _, folder = main.train(command, guest)
+    if command.num_seeds != 1:
+        raise UserError("several seeds in one program are for awr-mjx train: call train once for each here")
+    _, folder = run_training(command, guest)
     guest.raise_trouble()
     return Run(folder)
 

@@ -3,7 +3,7 @@
 Everything that is compared is measured in one process, in turns, so that ratios hold on a machine whose speed drifts.
 """
 
-from awr_mjx.train.benchmarks import ablations, imitation, loop, peers, physics, static, train
+from awr_mjx.train.benchmarks import ablations, gpu, imitation, loop, peers, physics, static, sweep, train
 from awr_mjx.train.console import cli
 from awr_mjx.train.console.commands import program
 from awr_mjx.train.console.errors import run_program
@@ -12,10 +12,12 @@ KINDS = {
     "train": train,
     "peers": peers,
     "ablations": ablations,
+    "sweep": sweep,
     "static": static,
     "imitation": imitation,
     "loop": loop,
     "physics": physics,
+    "gpu": gpu,
 }
 
 

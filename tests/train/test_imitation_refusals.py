@@ -153,7 +153,7 @@ def test_bad_clips_and_robots_are_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(main, "Loop", lambda *_: pytest.fail("something long would have started"))
+    monkeypatch.setattr("awr_mjx.train.engine.train.Loop", lambda *_: pytest.fail("something long would have started"))
     robot_file(tmp_path, neck=False)
     write(tmp_path)
     before = sorted(tmp_path.rglob("*"))
@@ -167,7 +167,7 @@ def test_what_is_odd_is_told_before_it_begins(tmp_path: pathlib.Path, monkeypatc
         raise UserError("enough")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(main, "Loop", enough)
+    monkeypatch.setattr("awr_mjx.train.engine.train.Loop", enough)
     robot_file(tmp_path, neck=False)
     other_robot('name="left_hip"', 'name="left_hip" frictionloss="1"')(tmp_path)
     changed(lambda made: made.qpos.__setitem__((slice(20), 2), 0.3))(tmp_path)

@@ -74,7 +74,7 @@ def test_training_holds_the_lock(finished: pathlib.Path, tmp_path: pathlib.Path)
 
     run = copied(finished, tmp_path / "run")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("awr_mjx.train.main.MetricsLog", Watched)
+        patch.setattr("awr_mjx.train.engine.train.MetricsLog", Watched)
         train(tmp_path / "new", 1)
         assert here(main, "--resume", run, "--num_steps", 4 * PER_ITERATION).returncode == 0
     assert {PER_ITERATION, 4 * PER_ITERATION} <= set(held)
@@ -142,7 +142,7 @@ def test_what_may_change_is_kept_and_so_the_printed_command_goes_on(
                 os.kill(os.getpid(), 15)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("awr_mjx.train.main.MetricsLog", Stopped)
+        patch.setattr("awr_mjx.train.engine.train.MetricsLog", Stopped)
         done = here(main, "--resume", run, "--num_steps", 9 * PER_ITERATION, "--keep", 5)
     assert done.returncode == 0, done.stderr
     assert json.loads((run / "config.json").read_text())["settings"]["num_steps"] == 9 * PER_ITERATION

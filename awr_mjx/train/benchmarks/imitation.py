@@ -21,6 +21,7 @@ from awr_mjx.train.benchmarks.peers import EVALUATION_SECONDS
 from awr_mjx.train.console import cli
 from awr_mjx.train.console.commands import program
 from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.engine.config import UNLIMITED
 
 # What learns, by its arguments, those of Brax's trainers for the last.
 LEARNERS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -86,7 +87,7 @@ def job(config: ImitationBenchmark, motion: str, learner: str, seed: int) -> Job
     if learner == "ppo":
         seconds = max(60 * config.minutes / EVALUATIONS, EVALUATION_SECONDS)
         return Job(slug, (*args, "--eval_seconds", f"{seconds:g}"), module="awr_mjx.train.benchmarks.brax_trainers")
-    return Job(slug, (*args, "--num_steps", str(10**12), "--num_evals", str(EVALUATIONS)))
+    return Job(slug, (*args, "--num_steps", str(UNLIMITED), "--num_evals", str(EVALUATIONS)))
 
 
 def main(args: list[str]) -> int:

@@ -21,6 +21,7 @@ from awr_mjx.train.benchmarks.campaign import Job, Point
 from awr_mjx.train.console import cli
 from awr_mjx.train.console.commands import program
 from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.engine import config as settings
 
 PEERS = ("ppo", "sac")
 EVALUATION_SECONDS = 30
@@ -60,7 +61,13 @@ def job(config: PeersBenchmark, algorithm: str, seed: int) -> Job:
     common = ("--env", config.env, "--seed", str(seed), "--minutes", f"{config.minutes:g}")
     if algorithm == "awr":
         evaluations = max(round(config.minutes * 60 / EVALUATION_SECONDS), 1)
-        ours = ("--num_steps", str(10**12), "--num_evals", str(evaluations), *campaign.physics(config.eval_physics))
+        ours = (
+            "--num_steps",
+            str(settings.UNLIMITED),
+            "--num_evals",
+            str(evaluations),
+            *campaign.physics(config.eval_physics),
+        )
         return Job(f"awr-{seed}", (*common, *ours))
     peer, like = parts(algorithm)
     more = ["--algorithm", peer, "--eval_seconds", str(EVALUATION_SECONDS), *(("--like", like) if like else ())]

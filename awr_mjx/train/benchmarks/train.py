@@ -19,6 +19,7 @@ from awr_mjx.train.console import cli
 from awr_mjx.train.console.commands import program
 from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.engine import jax_setup, surroundings
+from awr_mjx.train.engine.config import UNLIMITED
 
 # Final mode returns of AWR in the paper (Peng et al. 2019, table 1).
 PAPER = {
@@ -63,7 +64,7 @@ class TrainBenchmark:
 def jobs(config: TrainBenchmark, cache: pathlib.Path) -> list[Job]:
     """The trainings; they compile into an empty `cache`, so the first one is cold and the later ones are warm."""
     # An evaluation every half minute, and no other end than that of the minutes.
-    common = ["--env", config.env, "--minutes", f"{config.minutes:g}", "--num_steps", str(10**12)]
+    common = ["--env", config.env, "--minutes", f"{config.minutes:g}", "--num_steps", str(UNLIMITED)]
     common += ["--num_evals", str(max(round(2 * config.minutes), 1)), *(f"--{setting}" for setting in config.set)]
     seeds = range(config.first_seed, config.first_seed + config.seeds)
     env = {"JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}

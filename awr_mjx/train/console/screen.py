@@ -22,8 +22,8 @@ Field = tuple[str, str]  # what a progress line says, in full and in short
 class Screen:
     """What the user sees while a run goes on. Nothing here raises, whatever becomes of the terminal or the pipe."""
 
-    def __init__(self, total_steps: int, minutes: float, clock: str = "env_steps", quiet: bool = False) -> None:
-        """A run ends after `total_steps` of its `clock` or `minutes` (0: no limit), whichever comes first.
+    def __init__(self, total_steps: int | None, minutes: float, clock: str = "env_steps", quiet: bool = False) -> None:
+        """A run ends after `total_steps` of its `clock` (None: no limit) or `minutes` (0: no limit).
 
         One that is `quiet` shows nothing.
         """
@@ -33,9 +33,12 @@ class Screen:
         self._console = Console(
             file=out, highlight=False, soft_wrap=True, quiet=quiet, force_jupyter=False, force_terminal=terminal
         )
-        limit = f" or {minutes:g} minutes" if minutes else ""
         words = self._clock = clock.replace("_", " ")
-        self._whole = f"{total_steps:,} {words}{limit}", f"{short(total_steps)} steps{limit}"
+        if total_steps is None:
+            self._whole = f"{words} in {minutes:g} minutes", f"steps in {minutes:g} minutes"
+        else:
+            limit = f" or {minutes:g} minutes" if minutes else ""
+            self._whole = f"of {total_steps:,} {words}{limit}", f"of {short(total_steps)} steps{limit}"
         self._last = -math.inf
         self._begun: tuple[float, float] | None = None  # time and share of the first line, when all is compiled
         self._share, self._fields = 0.0, list[Field]()
@@ -103,7 +106,7 @@ def fields(
         found.append((f"{quarantined:,} quarantined", f"{short(quarantined)} quarantined"))
     if mode_return is not None:
         found.append((f"mode return {number(mode_return)}", f"return {number(mode_return)}"))
-    found.append((f"{steps:,} of {whole[0]}", f"{short(steps)} of {whole[1]}"))
+    found.append((f"{steps:,} {whole[0]}", f"{short(steps)} {whole[1]}"))
     speed = values[f"{clock.replace(' ', '_')}_per_second"]
     found.append((f"{speed:,.0f} {clock}/s", f"{short(speed)}/s"))
     if "reward_per_step" in values:

@@ -24,7 +24,8 @@ from awr_mjx.train.engine.task_files import STAYED, Moved
 
 # Settings of the networks, without which a run's would not be the same functions; steps and minibatches are the task's.
 NETWORKS = (
-    "policy_hidden value_hidden value_layer_norm activation value_units obs_clip std std_min std_end learn_std".split()
+    *"policy_hidden value_hidden value_layer_norm activation value_units value_bins".split(),
+    *"obs_clip std std_min std_end learn_std".split(),
 )
 
 

@@ -12,7 +12,7 @@ from awr_mjx.train.console import cli
 from awr_mjx.train.console.commands import program
 from awr_mjx.train.console.errors import UserError, warn
 from awr_mjx.train.datasets import reading
-from awr_mjx.train.engine import begun
+from awr_mjx.train.engine import begun, together
 from awr_mjx.train.engine import config as settings
 from awr_mjx.train.engine.config import TrainConfig
 from awr_mjx.train.engine.presets import preset, static_preset
@@ -21,7 +21,7 @@ HELD_OUT = 0.1  # share of the episodes, for data without a task
 SHARES = ("data_share", "data_share_steps")
 COLLECTING = ("num_envs", "rollout_steps", "buffer_blocks", "normalizer_steps", *SHARES)
 WEIGHING = ("beta", "target_ess", "weight_max")
-VALUES = ("value_lr", "value_hidden", "value_layer_norm", "value_units", "expectile", "lam")
+VALUES = ("value_lr", "value_hidden", "value_layer_norm", "value_units", "value_bins", "expectile", "lam")
 DESCRIPTION = "Trains a policy. A run stopped anywhere goes on with --resume."
 
 
@@ -33,6 +33,8 @@ class Command:
     """Run folder to make; checkpoints/<env>-<time> if not given."""
     resume: pathlib.Path | None = None
     """Run folder to go on with, exactly where it stopped; its settings are used."""
+    num_seeds: int = 1
+    """Trainings in one program, side by side, with the seeds --seed, --seed + 1 and so on, each on one device."""
     variant: str = "awr"
     """A relative of AWR instead: rwr, on_policy, no_baseline, monte_carlo, raw_advantage or bc."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=TrainConfig)
@@ -50,7 +52,7 @@ def parse(args: list[str]) -> Command:
     if begin and not env and begun.is_run(begin):
         env = settings.read(pathlib.Path(begin)).env
     variant = variant or "awr"
-    saved = settings.read(pathlib.Path(resume)) if resume else None
+    saved = together.read(pathlib.Path(resume)) if resume else None
     static = cli.peek(args, "data", None) is not None
     if static and not (saved or env):
         raise UserError(f"name the task that the data are of with --env ({absent.NAME} if it is not here)")
@@ -69,14 +71,17 @@ def parse(args: list[str]) -> Command:
     config = dataclasses.replace(command.config, env=registry.ours(command.config.env))
     if begin:
         config = dataclasses.replace(config, begin=reading.whole_path(config.begin))
-    if not saved and static:
-        config = _whole_schedule(config, args)
-    elif not saved and cli.peek(args, "batch_size", None) is None:
-        config = _with_batches_that_fit(config)
+    if not saved:
+        config = _whole_schedule(config, args) if static else _collecting(config, args)
     config = dataclasses.replace(config, task=config.task.placed())
     if saved:
         return _resumed(dataclasses.replace(command, config=config), saved)
-    config.validate()
+    if not 1 <= command.num_seeds <= together.MOST:
+        raise UserError(f"num_seeds must be from 1 to {together.MOST:,}, not {command.num_seeds}")
+    if command.num_seeds > 1:
+        together.refuse(together.of_seeds(config, command.num_seeds), config.devices)
+    else:
+        config.validate()
     if begin and begun.is_run(begin):
         begun.refuse_other_networks(config, begin)
     warn(_without_effect(config, args))
@@ -98,6 +103,8 @@ def _resumed(command: Command, saved: TrainConfig) -> Command:
         raise UserError(f"{resume} began without data: leave --from out")
     if config.begin != saved.begin and begun.is_run(config.begin):
         raise UserError(f"{config.begin} is a run: name the set that {resume} began with")
+    if command.num_seeds != 1:
+        raise UserError("a run goes on with its own seeds: leave --num_seeds out")
     config.validate()
     config = dataclasses.replace(config, logged=config.logged.placed())
     if changed := settings.differences(saved, config):
@@ -108,7 +115,7 @@ def _resumed(command: Command, saved: TrainConfig) -> Command:
 
 
 def _without_effect(config: TrainConfig, args: list[str]) -> list[str]:
-    """A line on the settings among `args` that mean nothing in such a run; none if there are none."""
+    """Lines on the settings among `args` that mean nothing in such a run, and on one that learns nothing."""
     awr, static = config.awr, bool(config.logged)
     nothing = {
         "with --data": COLLECTING if static else (),
@@ -117,11 +124,14 @@ def _without_effect(config: TrainConfig, args: list[str]) -> list[str]:
         "where no values are learned": VALUES if not awr.value_updates else (),
         "without --from": SHARES if not static and not config.begin else (),
     }
-    return [
+    found = [
         f"{' and '.join(given)} mean{'s' if len(given) == 1 else ''} nothing {where}"
         for where, names in nothing.items()
         if (given := [f"--{name}" for name in names if cli.peek(args, name, None) is not None])
     ]
+    if awr.clones and not static and not config.begin:
+        found.append("nothing is learned by cloning the policy's own actions: --variant bc is for --data")
+    return found
 
 
 def _whole_schedule(config: TrainConfig, args: list[str]) -> TrainConfig:
@@ -141,11 +151,17 @@ def _whole_schedule(config: TrainConfig, args: list[str]) -> TrainConfig:
     return dataclasses.replace(config, awr=awr, logged=logged)
 
 
-def _with_batches_that_fit(config: TrainConfig) -> TrainConfig:
-    """The settings with a `batch_size` that was not asked for lowered, with a warning, to all that the ring holds."""
+def _collecting(config: TrainConfig, args: list[str]) -> TrainConfig:
+    """The settings of a run that collects.
+
+    A `batch_size` that was not asked for is lowered, with a warning, to all that the ring holds, and env steps that
+    were not are without limit where minutes are given.
+    """
+    if config.minutes and cli.peek(args, "num_steps", None) is None:
+        config = dataclasses.replace(config, num_steps=settings.UNLIMITED)
     awr = config.awr
     samples = config.num_envs * awr.capacity
-    if not 0 < samples < awr.batch_size:
+    if cli.peek(args, "batch_size", None) is not None or not 0 < samples < awr.batch_size:
         return config
     warn([f"batch_size is {samples}, not {awr.batch_size}: all that {config.num_envs} envs x {awr.capacity} rows give"])
     return dataclasses.replace(config, awr=dataclasses.replace(awr, batch_size=samples))

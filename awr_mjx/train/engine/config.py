@@ -18,6 +18,7 @@ from awr_mjx.train.engine.streams import check_seed
 
 VIDEO_MOST = 60.0  # s
 STEPS_LAST, COUNT_LAST = 2**62, 2**31 - 1  # that are counted; env steps have 64 bits
+UNLIMITED = 10**12  # env steps of a run that its minutes alone end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,8 @@ class TrainConfig:
     num_steps: int = 8_000_000
     """Env steps to train for, all environments together (rounded up to whole epochs); with --data, gradient steps."""
     minutes: float = 0.0
-    """Minutes of training, without compiling, evaluations and saves, after which a run ends too; 0: no limit."""
+    """Minutes of training, without compiling, evaluations and saves, after which a run ends too; 0: no limit. Without
+    --num_steps nothing else ends it."""
     seed: int = 0
     """Everything random in a run follows from this. Several, `--seed 0 1 2`, are trained one after the other."""
     devices: int = 0

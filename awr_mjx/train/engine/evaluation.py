@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
+from jax.sharding import NamedSharding
 
 from awr_mjx.algorithm.learner import Learner
 from awr_mjx.algorithm.normalizer import Normalizer
@@ -149,6 +150,7 @@ class Evaluator:
 
     def compile(self, policy: Any, stats: Normalizer) -> None:
         """Compiles what an evaluation needs, by one of no step."""
+        policy, stats = self._placed(policy, stats)
         self._go_on(policy, stats, self._start(policy, stats, self._keys(jax.random.key(0))), np.int32(0))
 
     def __call__(self, policy: Any, stats: Normalizer, key: jax.Array) -> Episodes:
@@ -159,6 +161,7 @@ class Evaluator:
 
     def unless(self, stopped: Callable[[], bool], policy: Any, stats: Normalizer, key: jax.Array) -> Episodes | None:
         """The same, but None as soon as `stopped()`, which is asked every `LOOK` seconds or so."""
+        policy, stats = self._placed(policy, stats)
         playing = self._start(policy, stats, self._keys(key))
         steps = 1  # as many at a time as take about `LOOK` seconds
         while not stopped():
@@ -169,6 +172,10 @@ class Evaluator:
             if time.monotonic() - asked < LOOK / 2:
                 steps *= 2
         return None
+
+    def _placed(self, policy: Any, stats: Normalizer) -> tuple[Any, Normalizer]:
+        """Policy and normaliser on all devices; those of one training of many are on one."""
+        return jax.device_put((policy, stats), NamedSharding(self.mesh, SAME)) if self.mesh else (policy, stats)
 
     def _keys(self, key: jax.Array) -> jax.Array:
         """A key for each episode; the devices play equally many, and what is too many is not counted."""

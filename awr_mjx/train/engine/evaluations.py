@@ -1,19 +1,23 @@
 """What a run's policy is worth: its evaluations, between epochs or beside them, and what they tell the logs."""
 
+import dataclasses
 import functools
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from awr_mjx.algorithm.normalizer import Normalizer
 from awr_mjx.envs import absent
 from awr_mjx.train.console.screen import Screen, number
 from awr_mjx.train.engine.checkpointing import Checkpoints
 from awr_mjx.train.engine.clock import Clock
 from awr_mjx.train.engine.config import TrainConfig
-from awr_mjx.train.engine.evaluation import Episodes, Evaluator, exact_evaluator
+from awr_mjx.train.engine.evaluation import Episodes, Evaluator, ExactEvaluator, exact_evaluator
 from awr_mjx.train.engine.loop import Loop, TrainState
+from awr_mjx.train.engine.many import Many
 from awr_mjx.train.engine.metrics_log import MetricsLog, Values
 from awr_mjx.train.engine.signals import Stop
 from awr_mjx.train.engine.static_loop import StaticLoop
@@ -46,6 +50,39 @@ class _Beside(threading.Thread):
             self.problem = problem
 
 
+@dataclasses.dataclass(frozen=True)
+class Evaluators:
+    """What plays the policies that a `loop` learns, one at a time: `here`, and in their `exact` physics, if any."""
+
+    here: Evaluator | None = None
+    exact: ExactEvaluator | None = None
+    one_at_a_time: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+    @classmethod
+    def of(cls, config: TrainConfig, loop: "Loop | StaticLoop | Many") -> "Evaluators":
+        """Those that a run of settings `config` has."""
+        if config.env == absent.NAME:
+            return cls()
+        here = Evaluator(loop.env, loop.learner, config.eval_envs, loop.mesh)
+        if config.eval_physics != "exact":
+            return cls(here)
+        return cls(here, exact_evaluator(loop.env, loop.learner, config.eval_envs))
+
+    def compile(self, state: TrainState) -> None:
+        """Compiles what they need for policies such as that of `state`."""
+        for evaluate in (self.here, self.exact):
+            if evaluate:
+                evaluate.compile(state.learner.policy, state.learner.normalizer)
+
+    def play_exactly(
+        self, stopped: Callable[[], bool], policy: Any, stats: Normalizer, key: jax.Array
+    ) -> Episodes | None:
+        """`ExactEvaluator.unless`, whose robots are those of all runs."""
+        assert self.exact
+        with self.one_at_a_time:
+            return self.exact.unless(stopped, policy, stats, key)
+
+
 class Evaluations:
     """Plays the mode action for whole episodes, the same start states each time; training does not notice.
 
@@ -61,31 +98,26 @@ class Evaluations:
     def __init__(
         self,
         config: TrainConfig,
-        loop: Loop | StaticLoop,
+        loop: Loop | StaticLoop | Many,
+        evaluators: Evaluators,
         screen: Screen,
         stop: Stop,
         clock: Clock,
         log: MetricsLog,
         saves: Checkpoints,
+        name: str = "",
     ) -> None:
-        """Evaluates what `loop` learns; tells `screen` and `log`, and `saves` which of its checkpoints is best."""
+        """Evaluates what `loop` learns; tells `screen` and `log`, and `saves` which of its checkpoints is best.
+
+        `name` tells the run from others on the screen.
+        """
         self._config, self._loop, self._screen, self._stop = config, loop, screen, stop
         self._clock, self._log, self._saves = clock, log, saves
-        self._words = config.clock_words
-        self._here = self._exact = None
-        if config.env != absent.NAME:
-            self._here = Evaluator(loop.env, loop.learner, config.eval_envs, loop.mesh)
-            if config.eval_physics == "exact":
-                self._exact = exact_evaluator(loop.env, loop.learner, config.eval_envs)
+        self._words, self._name = config.clock_words, name and f"{name}, "
+        self._evaluators, self._here, self._exact = evaluators, evaluators.here, evaluators.exact
         self._beside: _Beside | None = None
         self.mode_return: float | None = log.newest.get("mode_return")
         self.best: float | None = max(saves.returns.values(), default=None)
-
-    def compile(self, state: TrainState) -> None:
-        """Compiles what an evaluation needs."""
-        for evaluate in (self._here, self._exact):
-            if evaluate:
-                evaluate.compile(state.learner.policy, state.learner.normalizer)
 
     def evaluate(self, state: TrainState, steps: int) -> None:
         """Evaluates what `state` has learned after `steps`; what is held out of logged data is looked at first.
@@ -98,7 +130,9 @@ class Evaluations:
             seen = self._loop.held_out(learner)
             self._log.write(steps, seen)
             shown = ", ".join(f"{name[9:].replace('_', ' ')} {number(value)}" for name, value in seen.items())
-            self._screen.say(f"{steps:,} {self._words}: {self._loop.held_out.episodes:,} held-out episodes: {shown}")
+            self._screen.say(
+                f"{self._name}{steps:,} {self._words}: {self._loop.held_out.episodes:,} held-out episodes: {shown}"
+            )
         if not self._here:
             self._clock.note("evaluate")
             self._log.write(steps, self._clock.report())
@@ -107,10 +141,10 @@ class Evaluations:
         found = self._here.unless(self._stopped, learner.policy, learner.normalizer, self._key())
         if found and self._exact:
             values |= {"mode_return_fast": float(found.returns.mean()), "mode_whole_fast": self._whole(found)}
-            self._warn_broken(found, " in the fast physics")
+            self._warn_broken(found, "in the fast physics: ")
             policy, stats = jax.tree.map(jnp.copy, (learner.policy, learner.normalizer))  # the state is donated
             self._clock.note("evaluate")
-            play = functools.partial(self._exact.unless, self._stopped, policy, stats, self._key())
+            play = functools.partial(self._evaluators.play_exactly, self._stopped, policy, stats, self._key())
             self._beside, self._saves.awaited = _Beside(play, steps, values | self._clock.report()), steps
             if apart():
                 self._beside.start()
@@ -134,7 +168,9 @@ class Evaluations:
         self._beside = self._saves.awaited = None
         if beside.problem:
             words = " ".join(str(beside.problem).split())
-            self._screen.say(f"warning: the evaluation at {beside.steps:,} {self._words} broke off: {words}")
+            self._screen.say(
+                f"warning: {self._name}the evaluation at {beside.steps:,} {self._words} broke off: {words}"
+            )
         if beside.found:
             self._tell(beside.found, beside.steps, beside.values)
 
@@ -158,7 +194,7 @@ class Evaluations:
         whole = f", {values['mode_whole']:.0%} whole" if fast is None else ""
         spread = f"± {number(float(returns.std()))}"
         self._screen.say(
-            f"{steps:,} {self._words}: mode return {number(self.mode_return, 4)} {spread}{beside}, "
+            f"{self._name}{steps:,} {self._words}: mode return {number(self.mode_return, 4)} {spread}{beside}, "
             f"{lengths.mean():.0f} steps{whole}"
         )
 
@@ -166,7 +202,7 @@ class Evaluations:
         """Whether steps that broke the task have ended episodes, which is said."""
         trouble = found.trouble()
         if trouble:
-            self._screen.say(f"warning{where and ':' + where}: {trouble}")
+            self._screen.say(f"warning: {self._name}{where}{trouble}")
         return bool(trouble)
 
     def _key(self) -> jax.Array:

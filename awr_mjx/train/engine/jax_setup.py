@@ -78,6 +78,11 @@ def fitting_devices(num_envs: int, batch_size: int, there: int) -> int:
     return max(filter(fits, range(2, there + 1)), default=1)
 
 
+def dividing(trainings: int, there: int) -> int:
+    """The most of `there` devices over which that many trainings can be shared out evenly."""
+    return max(devices for devices in range(1, max(there, 1) + 1) if trainings % devices == 0)
+
+
 def choose_devices(config: TrainConfig, resumed: bool = False) -> TrainConfig:
     """The settings with `devices` as a number that is here: as many as fit (`fitting_devices`), if none was asked for.
 

@@ -1,5 +1,6 @@
 """The training loop: one state, one iteration, one jitted epoch. Nothing that influences training lives outside."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from flax import struct
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from awr_mjx.algorithm import reduce, replay
 from awr_mjx.algorithm.config import AwrConfig
@@ -86,17 +87,33 @@ def placed(specs: Any, mesh: Mesh) -> Any:
     return jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs, is_leaf=lambda x: isinstance(x, PartitionSpec))
 
 
+def described(state: TrainState, layout: Any, mesh: Mesh) -> TrainState:
+    """The abstract `state` with where its arrays are to lie."""
+    return jax.tree.map(  # the layout names whole branches of the state
+        lambda place, branch: jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), branch),
+        placed(layout, mesh),
+        state,
+    )
+
+
 def share_out(
-    function: Callable[..., Any], mesh: Mesh, inputs: tuple[Any, ...], outputs: Any, env: Any = None, **options: Any
+    function: Callable[..., Any],
+    mesh: Mesh,
+    inputs: tuple[Any, ...],
+    outputs: Any,
+    env: Any = None,
+    alone: bool = False,
+    **options: Any,
 ) -> Program:
-    """Jits `function` to run on every device of `mesh` on its share of the environments.
+    """Jits `function` to run on every device of `mesh` on its share of the environments, or of the trainings.
 
     `inputs` and `outputs` are partition specs (or trees of them); sums of `awr_mjx.algorithm.reduce` go over all
-    devices. Each of them has the tables of the task `env` that `function` steps. `options` are those of `jax.jit`.
+    devices, or each device sums `alone`. Each of them has the tables of the task `env` that `function` steps. `options`
+    are those of `jax.jit`.
     """
 
     def one_device(*args: Any) -> Any:
-        with reduce.over(AXIS), tables.lent(env, args[-1]):
+        with reduce.over(None if alone else AXIS), tables.lent(env, args[-1]):
             return function(*args[:-1])
 
     inputs = (*inputs, SAME)
@@ -123,9 +140,9 @@ class Loop:
         self.venv = VectorEnv(env, num_envs // devices, training=True)  # what one device steps
         self.learner = Learner(config, env.observation_size, env.action_size, env.discrete)
         self.steps_per_iteration = num_envs * config.rollout_steps
-        self._init_program = self.share_out(self._init, (SAME,), self.layout)
+        self._init_program = self.share_out(self.first, (SAME,), self.layout)
         # The state is donated: the ring is updated where it lies and never exists twice.
-        self.epoch = self.share_out(self._epoch, (self.layout,), (self.layout, SAME), donate_argnums=0)
+        self.epoch = self.share_out(self.iterations, (self.layout,), (self.layout, SAME), donate_argnums=0)
 
     def share_out(self, function: Callable[..., Any], inputs: tuple[Any, ...], outputs: Any, **options: Any) -> Program:
         """`share_out` over this loop's devices."""
@@ -143,15 +160,20 @@ class Loop:
 
     def template(self) -> TrainState:
         """The description of a state: shapes, types and where its arrays are to lie."""
+        return described(jax.eval_shape(self._init_program, jax.random.key(0)), self.layout, self.mesh)
+
+    def described(self, place: Sharding) -> TrainState:
+        """The description of a state that lies in one `place`."""
         state = jax.eval_shape(self._init_program, jax.random.key(0))
-        places = placed(self.layout, self.mesh)
-        return jax.tree.map(  # the layout names whole branches of the state
-            lambda place, branch: jax.tree.map(
-                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), branch
-            ),
-            places,
-            state,
-        )
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), state)
+
+    def with_numbers(self, numbers: dict[str, jax.Array]) -> "Loop":
+        """This loop with other settings of the algorithm, by name, which may be traced, while a program is made."""
+        other = copy.copy(self)
+        other.config = copy.copy(self.config)
+        vars(other.config).update(numbers)  # plain numbers are what its fields are declared with
+        other.learner = Learner(other.config, self.env.observation_size, self.env.action_size, self.env.discrete)
+        return other
 
     def held(self, state: TrainState) -> TrainState:
         """The description `state` of all that is kept on the devices, for the memory plan."""
@@ -161,7 +183,8 @@ class Loop:
         """The program of an epoch, and the bytes that it works in on each device."""
         return self.epoch.compile(self.template())
 
-    def _init(self, key: jax.Array) -> TrainState:
+    def first(self, key: jax.Array) -> TrainState:
+        """A fresh state, or this device's share of it, to be jitted."""
         key, key_learner, key_env = jax.random.split(key, 3)
         learner = self.learner
         ring = replay.init(
@@ -176,7 +199,7 @@ class Loop:
         env = self.venv.init(jax.random.fold_in(key_env, reduce.device()))
         return strong(TrainState(learner.init(key_learner), ring, env, key, counts))
 
-    def _epoch(self, state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
+    def iterations(self, state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
         """`epoch_iterations` iterations; metrics are arrays [epoch_iterations]. The given state is used up.
 
         `sound` [epoch_iterations, 3] says after each whether all of the learner's `PARTS` are finite.

@@ -108,8 +108,12 @@ def _on_disk(path: pathlib.Path) -> int:
     return sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
 
 
-def plan(state: TrainState, checkpoint_ring: bool, devices: Sequence[jax.Device], static: bool = False) -> MemoryPlan:
+def plan(
+    state: TrainState, checkpoint_ring: bool, devices: Sequence[jax.Device], static: bool = False, many: bool = False
+) -> MemoryPlan:
     """The plan for an (abstract) training state that lies on `devices`; with `static` data for its ring.
+
+    It may be that of `many` trainings.
 
     Raises:
       UserError: if it cannot fit, with what to lower.
@@ -121,5 +125,7 @@ def plan(state: TrainState, checkpoint_ring: bool, devices: Sequence[jax.Device]
     found = MemoryPlan(ring, environments, learner, snapshot, free, len(devices), together)
     if static:
         found = dataclasses.replace(found, instead=STATIC)
+    if many:
+        found = dataclasses.replace(found, instead=f"train fewer seeds at once, or {found.instead}")
     found.refuse()
     return found

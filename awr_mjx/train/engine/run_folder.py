@@ -2,8 +2,6 @@
 
 import contextlib
 import datetime
-import hashlib
-import importlib.metadata
 import itertools
 import json
 import math
@@ -11,27 +9,18 @@ import os
 import pathlib
 import shlex
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jax
-
-from awr_mjx.train.console import commands, files
+from awr_mjx.train.console import files
 from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.engine import config as settings
-from awr_mjx.train.engine import lock, metrics_log, progress, restoring, task_files
+from awr_mjx.train.engine import lock, metrics_log, progress, provenance, restoring, task_files
 from awr_mjx.train.engine.checkpoint_format import folder
 from awr_mjx.train.engine.config import TrainConfig
-from awr_mjx.train.engine.surroundings import PROJECT
 
 RUNS = pathlib.Path("checkpoints")
-# Packages whose versions are written down; another version of one that computes may round differently.
-COMPUTE = ("jax", "jaxlib", "mujoco", "mujoco-mjx", "flax", "optax")
-PACKAGES = ("awr_mjx", *COMPUTE, "orbax-checkpoint")
-DRAWS = 2  # how training uses random numbers; 2: starts are taken in turn (docs/decisions.md). 1 is not written down
 
 
 def refuse_existing(run: pathlib.Path) -> None:
@@ -39,17 +28,45 @@ def refuse_existing(run: pathlib.Path) -> None:
     if (run / "config.json").is_file():
         again = shlex.join(["--resume", str(run)])
         raise UserError(f"{run} exists already: go on with {again}, or choose another --run_dir")
+    if next(run.glob("*/config.json"), None):
+        raise UserError(f"{run} has runs in it already: go on with one or all (--resume), or choose another --run_dir")
     if run.exists():
         raise UserError(f"{run} exists already and is not a run folder: choose another --run_dir, or remove it")
 
 
 @contextlib.contextmanager
-def made(run: pathlib.Path | None, config: TrainConfig, data: dict[str, Any] | None = None) -> Iterator[pathlib.Path]:
-    """Makes and holds the folder `run`, or one of its own for task and time, with a `config.json`.
+def made(
+    run: pathlib.Path | None, configs: Mapping[str, TrainConfig], about: Mapping[str, Any]
+) -> Iterator[list[pathlib.Path]]:
+    """Makes and holds the folder `run`, or one of its own for task and time, with folders for the names of `configs`.
 
-    What a run that learns from `data` says of them is kept in it.
+    In each is a `config.json`, which also says `about` this start. A UserError before the first checkpoint takes all
+    away again.
 
-    A UserError before the first checkpoint takes the folder away again.
+    Raises:
+      UserError: if it exists, or the file system refuses.
+    """
+    whole = _new(run, next(iter(configs.values())))
+    places = [whole / name for name in configs]
+    with contextlib.ExitStack() as stack:
+        try:
+            for place, config in zip(places, configs.values(), strict=True):
+                try:
+                    place.mkdir(exist_ok=True)
+                except OSError as error:
+                    raise UserError(f"cannot make the run folder {place}: {error.strerror}") from error
+                stack.enter_context(lock.held(place))
+                of_task = {"files": task_files.checksums(config.task)}
+                _write(place, config, {**about, **of_task})
+            yield [place.absolute() for place in places]
+        except UserError:
+            if not any(folder(place).exists() for place in places):
+                shutil.rmtree(whole, ignore_errors=True)
+            raise
+
+
+def _new(run: pathlib.Path | None, config: TrainConfig) -> pathlib.Path:
+    """Makes the folder `run`, or one of its own for task and time.
 
     Raises:
       UserError: if it exists, or the file system refuses.
@@ -69,16 +86,8 @@ def made(run: pathlib.Path | None, config: TrainConfig, data: dict[str, Any] | N
         except OSError as error:
             raise UserError(f"cannot make the run folder {one}: {error.strerror}") from error
         else:
-            break
-    with lock.held(one):
-        try:
-            of_task = {"files": task_files.checksums(config.task)}
-            _write(one, config, _about() | of_task | ({"data": data} if data else {}))
-            yield one.absolute()
-        except UserError:
-            if not folder(one).exists():
-                shutil.rmtree(one, ignore_errors=True)
-            raise
+            return one
+    raise AssertionError("there is always another name")
 
 
 @contextlib.contextmanager
@@ -124,6 +133,13 @@ def _refuse_lost(run: pathlib.Path) -> None:
 def data_of(run: pathlib.Path) -> dict[str, Any]:
     """What the run says of the logged data that it learns from; empty if it does not."""
     return _dict(_was(run)[0].get("data"))
+
+
+def shared_over(run: pathlib.Path, last: bool = False) -> int:
+    """Over how many devices the run and those beside it were shared out, at first or at `last`; 0: it was alone."""
+    about, resumed = _was(run)
+    found = [about, *resumed][-1 if last else 0].get("shared_over")
+    return found if isinstance(found, int) else 0
 
 
 def files_of(run: pathlib.Path) -> dict[str, Any]:
@@ -196,8 +212,8 @@ def described(run: pathlib.Path) -> dict[str, str]:
     }
 
 
-def note_resume(run: pathlib.Path, config: TrainConfig, done: int) -> None:
-    """Keeps the settings with which `run` goes on from `done` env steps, and what it goes on on, in its `config.json`.
+def note_resume(run: pathlib.Path, config: TrainConfig, done: int, now: Mapping[str, Any]) -> None:
+    """Keeps the settings with which `run` goes on from `done` env steps, and what is so `now`, in its `config.json`.
 
     Its summary, which is of the run before, goes.
 
@@ -205,7 +221,7 @@ def note_resume(run: pathlib.Path, config: TrainConfig, done: int) -> None:
       UserError: if the file cannot be written.
     """
     about, resumed = _was(run)
-    about["resumed"] = [*resumed, {config.clock: done, **_about()}]
+    about["resumed"] = [*resumed, {config.clock: done, **now}]
     _write(run, config, about)
     (run / "summary.json").unlink(missing_ok=True)
 
@@ -214,13 +230,15 @@ def not_as_before(run: pathlib.Path, done: int, words: str) -> list[str]:
     """Warnings if `run`, resumed at `done` steps (`words`), was trained by other versions or lost its log."""
     about, resumed = _was(run)
     last = [about, *resumed][-1]
-    before, here = _dict(last.get("packages")), _packages()
+    before, here = _dict(last.get("packages")), provenance.packages()
     changed = [
-        f"{name} {before[name]} -> {here[name]}" for name in COMPUTE if before.get(name, here[name]) != here[name]
+        f"{name} {before[name]} -> {here[name]}"
+        for name in provenance.COMPUTE
+        if before.get(name, here[name]) != here[name]
     ]
-    if last.get("tasks") and _tasks() and last["tasks"] != _tasks():
+    if last.get("tasks") and provenance.tasks() and last["tasks"] != provenance.tasks():
         changed.append("the file of tasks has changed")
-    if last.get("draws", 1) != DRAWS:
+    if last.get("draws", 1) != provenance.DRAWS:
         changed.append("episodes' starts are drawn in another way")
     found = [f"this resume may not be exact: {', '.join(changed)} since the run was trained"] if changed else []
     if done and not any(metrics_log.lines(run, done)):
@@ -241,46 +259,3 @@ def _was(run: pathlib.Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _about() -> dict[str, Any]:
-    """What a process trains with: command line, time, versions, device."""
-    now = datetime.datetime.now().astimezone()
-    return {
-        "argv": sys.argv[1:],
-        "started": now.isoformat(timespec="seconds"),
-        "packages": _packages(),
-        "commit": _commit(),
-        "draws": DRAWS,
-        "tasks": _tasks(),
-        "device": jax.devices()[0].device_kind,
-    }
-
-
-def _tasks() -> str | None:
-    """What tells one content of the user's file of tasks from another; None without one."""
-    name = os.environ.get(commands.TASKS)
-    with contextlib.suppress(OSError):
-        return hashlib.sha256(pathlib.Path(name).read_bytes()).hexdigest()[:16] if name else None
-    return None
-
-
-def _packages() -> dict[str, str | None]:
-    """Versions by package; None for what runs from its source alone, without being installed."""
-    found: dict[str, str | None] = dict.fromkeys(PACKAGES)
-    for name in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
-
-
-def _commit() -> str | None:
-    """The git commit of this program, `-dirty` if files have changed since; None without git or its folder."""
-    if not (PROJECT / ".git").exists():
-        return None
-    command = ["git", "-C", str(PROJECT), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None

@@ -5,12 +5,11 @@ import pathlib
 import sys
 from collections.abc import Callable
 
-from awr_mjx.train.console.commands import command as typed
 from awr_mjx.train.console.errors import Failed, UserError, complain
 from awr_mjx.train.console.files import read_object
-from awr_mjx.train.console.screen import number
 from awr_mjx.train.console.unfailing import Unfailing
-from awr_mjx.train.engine import run_folder
+from awr_mjx.train.engine import run_folder, together
+from awr_mjx.train.engine.closing import compared
 from awr_mjx.train.engine.command_line import Command
 
 
@@ -31,6 +30,8 @@ def each(command: Command, more: list[str]) -> list[Command]:
     """
     if command.resume:
         raise UserError("a run goes on with its own seed: leave --seed out")
+    if command.num_seeds != 1:
+        raise UserError("--num_seeds counts up from one seed: give --seed one, or leave --num_seeds out")
     try:
         seeds = [command.config.seed, *map(int, more)]
     except ValueError:
@@ -39,7 +40,7 @@ def each(command: Command, more: list[str]) -> list[Command]:
         raise UserError(f"--seed has {min(twice)} twice: leave one out")
     found = []
     for seed in seeds:
-        place = command.run_dir and command.run_dir / f"seed-{seed}"
+        place = command.run_dir and command.run_dir / together.SEED.format(seed)
         found.append(dataclasses.replace(command, run_dir=place, config=dataclasses.replace(command.config, seed=seed)))
         found[-1].config.validate()
         if place:
@@ -67,12 +68,9 @@ def train(commands: list[Command], training: Callable[[Command], tuple[int, path
             if rest := [str(one.config.seed) for one in commands[i + 1 :]]:
                 _say(f"not begun: --seed {' '.join(rest)}")
             return failed
-    returns = {seed: read_object(run / "summary.json").get("mode_return") for seed, run in runs.items()}
-    known = ", ".join(f"{number(value)} (seed {seed})" for seed, value in returns.items() if value is not None)
-    if known:
-        _say(f"mode return: {known}")
     if runs:
-        _say(f"compare: {typed('report', *runs.values())}")
+        for line in compared({f"seed {seed}": run for seed, run in runs.items()}):
+            _say(line)
     return failed
 
 

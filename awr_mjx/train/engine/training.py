@@ -1,24 +1,23 @@
-"""The host's side of a run: it starts epochs, and logs, evaluates and saves between them."""
+"""The host's side of a training: it starts epochs, and between them logs, evaluates and saves the runs in it."""
 
-import json
-import pathlib
 import re
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from awr_mjx.train.console import files
 from awr_mjx.train.console.commands import command, shown
-from awr_mjx.train.console.errors import Failed, UserError
+from awr_mjx.train.console.errors import Failed
 from awr_mjx.train.console.screen import Screen
-from awr_mjx.train.engine import checkpointing, closing, epoch_metrics, films, progress, restoring, run_folder
+from awr_mjx.train.engine import closing, progress, restoring
 from awr_mjx.train.engine.clock import Clock
 from awr_mjx.train.engine.config import TrainConfig
-from awr_mjx.train.engine.evaluations import Evaluations
+from awr_mjx.train.engine.evaluations import Evaluators
 from awr_mjx.train.engine.loop import Loop, TrainState
-from awr_mjx.train.engine.metrics_log import MetricsLog
+from awr_mjx.train.engine.many import Many
+from awr_mjx.train.engine.one_run import OneRun
 from awr_mjx.train.engine.signals import Stop
 from awr_mjx.train.engine.static_loop import StaticLoop
 
@@ -27,34 +26,28 @@ DEVICE_SAYS = re.compile(r"[A-Z_]+: ")
 
 
 class Training:
-    """The host's side of a run: it starts epochs, and logs, evaluates and saves between them."""
+    """The host's side of a training: it starts epochs, and between them logs, evaluates and saves the runs in it."""
 
     def __init__(
         self,
-        run: pathlib.Path,
+        runs: Sequence[OneRun],
         config: TrainConfig,
-        loop: Loop | StaticLoop,
+        loop: Loop | StaticLoop | Many,
         epoch: Any,
+        evaluators: Evaluators,
         screen: Screen,
         stop: Stop,
         done: int,
         clock: Clock,
-        log: MetricsLog,
         hints: bool = True,
     ) -> None:
-        """`hints` are commands to type next, which it ends with."""
-        self.run, self.config, self.loop, self.epoch, self.screen, self.stop = run, config, loop, epoch, screen, stop
-        self.steps, self.clock, self.log, self.hints = done, clock, log, hints
-        self.said = json.loads((run / "config.json").read_text())  # the folder may be moved or removed
-        clock.go_on(log.newest)
-        self.saves = checkpointing.Checkpoints(run, config.keep, config.checkpoint_ring, config.clock)
+        """All `runs` have `done` steps, and `config` but for their seeds. It ends with `hints`, commands to type."""
+        self.runs, self.config, self.loop, self.epoch, self.evaluators = runs, config, loop, epoch, evaluators
+        self.screen, self.stop, self.steps, self.clock, self.hints = screen, stop, done, clock, hints
         self.words = config.clock_words
-        self.saves.set_aside_after(done)
-        self.evaluations = Evaluations(config, loop, screen, stop, clock, log, self.saves)
-        self.films = films.Films(run, config.video_seconds, log, screen)
-        self.quarantined = 0
-        self.trouble: str | None = None
-        """Why the newest epoch's state is of no use, if it is not: it must not be saved then."""
+        self.folder = runs[0].folder if len(runs) == 1 else runs[0].folder.parent
+        seen: set[str] = set().union(*(run.log.newest for run in runs))
+        clock.go_on({name: max(run.log.newest.get(name, 0.0) for run in runs) for name in seen})
         self.last_save = time.monotonic()
 
     def go(self, state: TrainState) -> int:
@@ -68,140 +61,111 @@ class Training:
         except (jax.errors.JaxRuntimeError, ValueError) as error:  # a task's host callback that raises, or the device
             if not isinstance(error, jax.errors.JaxRuntimeError) and not DEVICE_SAYS.match(str(error)):
                 raise
-            self.saves.wait()
+            for run in self.runs:
+                run.saves.wait()
             first, *more = str(error).strip().splitlines() or ["the device says no more"]
             why = ": ".join([first.strip().rstrip(":"), *(line.strip() for line in more[-1:])])
-            go_on = command("train", "--resume", self.run)
+            go_on = command("train", "--resume", self.folder)
             raise Failed(f"training broke off: {why} (go on from the newest checkpoint: {go_on})") from error
 
     def _train(self, state: TrainState) -> int:
-        config = self.config
-        self.quarantined = int(state.counts.quarantined)
-        saved_at = self.steps
-        if not restoring.steps(self.run):  # so that a run can go on wherever it is stopped
-            self._save(state)
-        evaluated = progress.Evaluated(self.run, config, self.steps)
+        for run in self.runs:
+            run.begin(self._of(run, state), self.steps)
+        self.last_save = time.monotonic()
         pending: tuple[int, dict[str, jax.Array]] | None = None
-        self.evaluations.compile(state)
+        self.evaluators.compile(self._of(self.runs[0], state, whole=False))
         self.stop.careful = True  # from here on there is something to lose
         self.clock.start()
-        if evaluated.another_due(self._share(), self.clock.seconds):  # a stop or a kill has broken it off
-            self._evaluate(state, evaluated)
+        if due := self._due():  # a stop or a kill has broken it off
+            self._evaluate(due, state)
             self.clock.start()
-        while self._share() < 1 and not self.stop.asked and not self.trouble:
+        while self._share() < 1 and not self.stop.asked and self._sound():
             state, metrics = self.epoch(state)
-            self.steps += config.epoch_steps
+            self.steps += self.config.epoch_steps
             if pending:
                 self._log(*pending)  # while the device is at work on the next epoch
-                self.evaluations.take()
-                self.films.take()
+                for run in self.runs:
+                    run.take()
             pending = (self.steps, metrics)
-            due_eval = evaluated.another_due(self._share(), self.clock.seconds)
-            due_save = time.monotonic() - self.last_save >= config.checkpoint_seconds
-            if due_eval or due_save or self.stop.asked:
+            due = self._due()
+            due_save = time.monotonic() - self.last_save >= self.config.checkpoint_seconds
+            if due or due_save or self.stop.asked:
                 jax.block_until_ready(metrics)
                 self._log(*pending)
                 pending = None
-                if self.trouble:
+                if not self._sound():
                     break
-                due_eval = due_eval or self._share() >= 1
+                due = self._sound() if self._share() >= 1 else [run for run in due if not run.trouble]
                 self._save(state)  # first: an evaluation may take a minute
-                saved_at = self.steps
-                if due_eval:
-                    self._evaluate(state, evaluated)
+                self._evaluate(due, state)
                 self.clock.start()
         if pending:
             self._log(*pending)
-        if saved_at != self.steps and not self.trouble:
+        if any(run.saved_at != self.steps for run in self._sound()):
             self._save(state)
         return self._finish(state)
 
-    def _evaluate(self, state: TrainState, evaluated: progress.Evaluated) -> None:
-        self.evaluations.evaluate(state, self.steps)
-        evaluated.note(self._share())
-        if self.config.video_seconds and not self.stop.asked:
-            self.saves.wait()
-            self.films.begin(self.steps)
+    def _of(self, run: OneRun, state: TrainState, whole: bool = True) -> TrainState:
+        """What `state` has of a run; where that is not to be saved, without ring and environments."""
+        return self.loop.training(state, self.runs.index(run), whole) if isinstance(self.loop, Many) else state
+
+    def _sound(self) -> list[OneRun]:
+        """The runs that are of any use."""
+        return [run for run in self.runs if not run.trouble]
+
+    def _due(self) -> list[OneRun]:
+        """The runs that are to be evaluated now; of one that has broken no more evaluations come."""
+        share = self._share()
+        return [run for run in self._sound() if run.due(share)]
+
+    def _evaluate(self, due: Sequence[OneRun], state: TrainState) -> None:
+        for run in due:
+            run.evaluate(self._of(run, state, whole=False), self.steps, self._share())
+
+    def _save(self, state: TrainState) -> None:
+        for run in self._sound():
+            run.save(self._of(run, state), self.steps)
+        self.last_save = time.monotonic()
 
     def _share(self, steps: int | None = None) -> float:
         """The share of the run that is done, up to now or to `steps`."""
         return progress.share(self.config, self.steps if steps is None else steps, self.clock.seconds["train"])
 
-    def _owes_evaluation(self) -> bool:
-        return progress.owes_evaluation(self.run, self.config, self.steps)
-
     def _log(self, steps: int, metrics: dict[str, jax.Array]) -> None:
-        """Waits for an epoch, logs and shows it, and notes whether its state is of any use."""
+        """Waits for an epoch, logs and shows it."""
         arrays = {name: np.asarray(value) for name, value in metrics.items()}
-        seconds = self.clock.note("train")
-        if not self.trouble:  # what came after the first trouble is no news
-            self.trouble = epoch_metrics.trouble(arrays, self.config)
-        values = epoch_metrics.summarise(arrays, self.config)
-        self.quarantined += int(values.get("quarantined", 0))
-        values[f"{self.config.clock}_per_second"] = self.config.epoch_steps / max(seconds, 1e-9)
-        values |= {"train_seconds": self.clock.seconds["train"], "wall_seconds": self.clock.wall()}
-        self.log.write(steps, values)
-        self.screen.progress(steps, self._share(steps), values, self.evaluations.mode_return, self.quarantined)
-
-    def _save(self, state: TrainState) -> None:
-        if not (self.run / "config.json").exists():  # without it nothing that is saved there could go on
-            problem = run_folder.remake(self.run, self.said)
-            self.screen.say(f"warning: {self.run} was moved or removed; {problem or 'it is made anew'}")
-        problem = self.saves.save(state, self.steps)
-        self.last_save = time.monotonic()
-        self.clock.note("save")
-        if problem:
-            self._warn_save(problem)
-
-    def _warn_save(self, problem: str) -> None:
-        self.screen.say(f"warning: a checkpoint could not be saved ({problem}); training goes on")
+        seconds, many = self.clock.note("train"), isinstance(self.loop, Many)
+        told = [
+            run.write(steps, {name: x[i] if many else x for name, x in arrays.items()}, seconds)
+            for i, run in enumerate(self.runs)
+            if not run.trouble  # what comes after that is no news
+        ]
+        if not told:
+            return
+        values = {name: float(np.mean([one[name] for one in told if name in one])) for name in set().union(*told)}
+        returns = [run.evaluations.mode_return for run in self.runs if run.evaluations.mode_return is not None]
+        quarantined = sum(run.quarantined for run in self.runs)
+        self.screen.progress(
+            steps, self._share(steps), values, float(np.mean(returns)) if returns else None, quarantined
+        )
 
     def _finish(self, state: TrainState) -> int:
-        """Waits for the last save, writes the summary and says how to go on."""
-        self.evaluations.take(wait=True)
-        self.films.take(wait=not self.stop.asked)
-        self.films.close()
-        problem = self.saves.wait()
-        if problem:
-            self._warn_save(problem)
-        self.log.close()
-        found = restoring.steps(self.run)
-        # A last evaluation that a stop has broken off is still to be made up for.
-        finished = self._share() >= 1 and not self.trouble and not (self.stop.asked and self._owes_evaluation())
-        summary = {
-            "env": self.config.env,
-            "finished": finished,
-            "why": self.trouble or (f"stopped by {self.stop.asked}" if self.stop.asked else None),
-            "env_steps": int(state.counts.env_steps),
-            "gradient_steps": int(state.counts.gradient_steps),
-            "episodes": int(state.counts.episodes),
-            "quarantined": int(state.counts.quarantined),
-            "mode_return": self.evaluations.mode_return,
-            "best_mode_return": self.evaluations.best,
-            f"{self.config.clock}_per_second": self.steps / max(self.clock.seconds["train"], 1e-9),
-        }
-        summary |= self.clock.report()
-        try:
-            files.write_json(self.run / "summary.json", summary)
-        except UserError as error:
-            self.screen.say(f"warning: {error}")
-        size = self.saves.size()
-        self.saves.close()
+        """Lets the runs come to their end, and says how to go on."""
+        finished = [run.finish(self._of(run, state, whole=False), self.steps, self._share()) for run in self.runs]
+        several = len(self.runs) > 1
         if self.stop.asked:
-            self.screen.say(f"stopped by {self.stop.asked} at {self.steps:,} {self.words}")
-        newest = f"{found[-1]:,} {self.words} saved, {size}" if found else "nothing saved"
-        self.screen.say(f"run:   {shown(self.run)}  ({newest})")
-        if self.trouble:
-            sound = (
-                f"last sound checkpoint: {self.run / 'checkpoints' / str(found[-1])}"
-                if found
-                else "no checkpoint was saved before"
-            )
-            raise Failed(f"{self.trouble} ({sound})")
-        if not found:
+            self.screen.say(f"stopped by {self.stop.asked} at {self.steps:,} {self.words}{' each' if several else ''}")
+        self.screen.say(f"run:   {shown(self.folder)}  ({(self._sound() or self.runs)[0].newest()})")
+        stopped = bool(self.stop.asked) and not all(finished)
+        if several and self.hints and self._sound():
+            lines = [f"go on: {command('train', '--resume', self.folder)}"] if stopped else []
+            for line in (*lines, *closing.compared({run.name: run.folder for run in self.runs})):
+                self.screen.say(line)
+        if troubles := [run.broken() for run in self.runs if run.trouble]:
+            raise Failed("; ".join(troubles))
+        if not all(restoring.steps(run.folder) for run in self.runs):
             return 1
-        if self.hints:
-            stopped = bool(self.stop.asked) and not finished
-            for line in closing.next_steps(self.run, self.config.env, self.loop.env, stopped):
+        if self.hints and not several:
+            for line in closing.next_steps(self.folder, self.config.env, self.loop.env, stopped):
                 self.screen.say(line)
         return 0

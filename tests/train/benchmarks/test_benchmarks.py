@@ -169,7 +169,10 @@ def test_training_is_measured(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ("fast", "unknown benchmark 'fast': choose one of train, peers, ablations, static, imitation, loop, physics"),
+        (
+            "fast",
+            "unknown benchmark 'fast': choose one of train, peers, ablations, sweep, static, imitation, loop,",
+        ),
         ("train --env ants", "unknown task 'ants'"),
         ("train --seeds 0", "seeds and minutes must be positive numbers"),
         ("loop --num_envs 7 --devices 2", "num_envs 7 cannot be shared out evenly over 2 devices"),

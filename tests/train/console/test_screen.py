@@ -33,7 +33,7 @@ class Terminal(io.StringIO):
 
 
 def many() -> list[screen.Field]:
-    whole = ("28,000,000 env steps or 30 minutes", "28M steps or 30 minutes")
+    whole = ("of 28,000,000 env steps or 30 minutes", "of 28M steps or 30 minutes")
     return screen.fields(3_145_728, whole, 0.11, "2:49", VALUES, 2228.4, 12)
 
 
@@ -79,7 +79,7 @@ def test_at_80_columns_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_what_there_is_not_is_not_shown() -> None:
-    found = screen.fields(10, ("20 env steps", "20 steps"), 0.5, "", {"env_steps_per_second": 5.0}, None, 0)
+    found = screen.fields(10, ("of 20 env steps", "of 20 steps"), 0.5, "", {"env_steps_per_second": 5.0}, None, 0)
     assert found == [("50%", "50%"), ("10 of 20 env steps", "10 of 20 steps"), ("5 env steps/s", "5/s")]
 
 

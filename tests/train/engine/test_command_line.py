@@ -3,7 +3,9 @@
 import pytest
 
 from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.engine import config as settings
 from awr_mjx.train.engine.command_line import parse
+from awr_mjx.train.engine.presets import preset
 
 
 def test_training_takes_the_options_of_a_task() -> None:
@@ -53,6 +55,7 @@ def test_a_batch_size_that_was_not_asked_for_fits_the_ring(capsys: pytest.Captur
             "--data X --env cartpole --num_steps 1600",
             "it trains for 3,000 steps, not 1,600: iterations of 1,500 gradient",
         ),
+        ("--env cartpole --variant bc", "nothing is learned by cloning the policy's own actions"),
     ],
 )
 def test_what_has_no_effect_is_told(args: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,3 +75,16 @@ def test_what_has_no_effect_is_told(args: str, words: str, capsys: pytest.Captur
 def test_what_has_an_effect_is_not(args: str, capsys: pytest.CaptureFixture[str]) -> None:
     parse(args.split())
     assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "steps"),
+    [
+        ("--env hopper --minutes 3", settings.UNLIMITED),
+        ("--env hopper --minutes 3 --num_steps 2_000_000", 2_000_000),
+        ("--env hopper --minutes 0", preset("hopper").num_steps),
+        ("--env hopper", preset("hopper").num_steps),
+    ],
+)
+def test_where_minutes_are_named_alone_nothing_else_ends_a_run(args: str, steps: int) -> None:
+    assert parse(args.split()).config.num_steps == steps

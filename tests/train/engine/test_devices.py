@@ -1,7 +1,5 @@
 """Several devices that share the environments: the same mathematics, and what a run on them must keep."""
 
-import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -9,32 +7,7 @@ from typing import Any
 
 import pytest
 
-PROGRAM = """
-import json, sys
-from awr_mjx.train.engine.jax_setup import start_jax
-start_jax(False, {devices})
-import jax, jax.numpy as jnp, numpy as np
-from awr_mjx.algorithm import losses, normalizer, reduce, replay
-from awr_mjx.algorithm.config import AwrConfig
-from awr_mjx.algorithm.learner import Learner, regress
-from awr_mjx.train.engine import memory
-from awr_mjx.train.engine.loop import FIRST, LAYOUT, SAME, SECOND, Loop, share_out
-from tests.tasks import Chain
-"""
-
-
-def two_devices(code: str) -> dict[str, Any]:
-    """What `code` prints as JSON in a process whose CPU is two devices."""
-    return on_devices(2, code)
-
-
-def on_devices(devices: int, code: str) -> dict[str, Any]:
-    """The same with that many devices."""
-    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    program = PROGRAM.format(devices=devices) + code
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return dict(json.loads(done.stdout))
+from tests.devices import several_devices, two_devices
 
 
 def test_an_update_on_two_devices_is_that_of_one() -> None:
@@ -50,7 +23,7 @@ valid[:16] &= rng.random(16) < 0.5  # the devices' shares have unlike numbers of
 
 def steps(obs, target, valid):
     def loss(params, batch):
-        prediction = learner._value_output(params, state.normalizer, batch.obs)
+        prediction = learner._value_output(params, state.normalizer, batch.obs)[..., 0]
         return losses.value_loss(prediction, batch.extra["t"], batch.valid)
     def read(place):
         return replay.Batch(obs, target, {"t": target}, valid)
@@ -176,7 +149,7 @@ print(json.dumps({f"{count} {sample}": [play(count, None, sample), play(count, m
 
 def test_episodes_are_shared_out_however_few_they_are() -> None:
     """The same episodes as on one device: a fifth of the devices' number, and no multiple of it."""
-    found = on_devices(5, FEW_EPISODES)
+    found = several_devices(5, FEW_EPISODES)
     lengths = {said: len(one[1]) for said, (one, _) in found.items()}
     assert lengths == {"1 False": 1, "1 True": 1, "7 False": 7, "7 True": 7}
     assert all(one == shared for one, shared in found.values())

@@ -42,7 +42,7 @@ def run(iterations: int = 8) -> list[tuple[TrainState, dict[str, np.ndarray]]]:
     loop = Loop(Walk(episode_length=2), CONFIG, N // DEVICES)  # what one device does
     loop.learner = Watched(CONFIG, 3, 1, discrete=False)
     key = jax.random.key(0)
-    state = on_devices(lambda _: loop._init(key))(jnp.zeros(DEVICES))
+    state = on_devices(lambda _: loop.first(key))(jnp.zeros(DEVICES))
     step, found = on_devices(loop.iteration), []
     for _ in range(iterations):
         state, metrics = step(state)

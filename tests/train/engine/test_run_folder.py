@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from awr_mjx.train.engine import lock, run_folder
+from awr_mjx.train.engine import lock, provenance, run_folder
 from awr_mjx.train.engine.config import TrainConfig
 
 
@@ -35,13 +35,17 @@ def test_runs_that_start_in_one_second_have_folders_of_their_own(
     monkeypatch.setattr(run_folder.datetime, "datetime", Clock)
     monkeypatch.chdir(tmp_path)
     config = TrainConfig(env="brax/ant")
-    with run_folder.made(None, config) as a, run_folder.made(None, config) as b, run_folder.made(None, config) as c:
-        names = [run.name for run in (a, b, c)]
+    with (
+        run_folder.made(None, {"": config}, {}) as a,
+        run_folder.made(None, {"": config}, {}) as b,
+        run_folder.made(None, {"": config}, {}) as c,
+    ):
+        names = [run.name for (run,) in (a, b, c)]
     assert names == ["brax-ant-20260101-120000", "brax-ant-20260101-120000-2", "brax-ant-20260101-120000-3"]
 
 
 def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert run_folder._commit() is None
-    monkeypatch.setattr(run_folder, "PROJECT", tmp_path)
-    assert run_folder._commit() is None
+    assert provenance._commit() is None
+    monkeypatch.setattr(provenance, "PROJECT", tmp_path)
+    assert provenance._commit() is None
