@@ -1,5 +1,7 @@
 """Many trainings in one program: each is as it is alone, on one device and on two."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -37,13 +39,13 @@ def as_alone(loop: Loop, states: list[TrainState], metrics: dict[str, np.ndarray
             np.testing.assert_allclose(metrics[name][i], value, CLOSE, CLOSE, err_msg=name)
 
 
+@functools.cache
+def chains() -> Many:
+    return Many(Loop(Chain(64, "never", episode_length=3), SMALL, 64, epoch_iterations=3), len(SEEDS))
+
+
 @pytest.mark.parametrize(
-    ("env", "config"),
-    [
-        (Chain(64, "never", episode_length=3), SMALL),
-        (Chain(discrete=True), MONTE_CARLO),
-        (Broken(steps=0.1, resets=0.1), SMALL),
-    ],
+    ("env", "config"), [(Chain(discrete=True), MONTE_CARLO), (Broken(steps=0.1, resets=0.1), SMALL)]
 )
 def test_each_is_as_it_is_alone(env: Env, config: AwrConfig) -> None:
     """Over 6 iterations of two epochs, in which the ring wraps around and the pool of resets is re-drawn."""
@@ -58,21 +60,21 @@ def test_each_is_as_it_is_alone(env: Env, config: AwrConfig) -> None:
 
 
 def test_they_are_not_the_same() -> None:
-    many = Many(Loop(Chain(64, "never", episode_length=3), SMALL, 64), 2)
-    state = many.init((0, 1))
-    one, other = (leaves_of(many.training(state, i).learner.policy) for i in range(2))
+    state = chains().init(SEEDS)
+    one, other = (leaves_of(chains().training(state, i).learner.policy) for i in range(2))
     assert any(not np.array_equal(x, other[name]) for name, x in one.items())
 
 
 def test_taken_apart_and_put_together_it_is_the_same() -> None:
-    many = Many(Loop(Chain(64, "never", episode_length=3), SMALL, 64), len(SEEDS))
-    state, _ = many.compile()[0](many.init(SEEDS))
+    many, state = chains(), chains().init(SEEDS)
     again = many.together([many.training(state, i) for i in range(len(SEEDS))])
     assert str(jax.tree.structure(again)) == str(jax.tree.structure(many.template()))
     for name, x in leaves_of(state).items():
         np.testing.assert_array_equal(x, leaves_of(again)[name], err_msg=name)
     for x, want in zip(jax.tree.leaves(again), jax.tree.leaves(many.template()), strict=True):
         assert x.sharding.is_equivalent_to(want.sharding, x.ndim) and x.shape == want.shape
+    learned = many.training(state, 1, whole=False)
+    assert learned.ring is None and learned.env is None and int(learned.counts.env_steps) == 0
 
 
 TWO = """
