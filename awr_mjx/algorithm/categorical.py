@@ -4,6 +4,8 @@ Farebrother and others 2024, arXiv 2403.03950, section 3: a value becomes a norm
 network is fitted to the probabilities of its bins.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -30,7 +32,8 @@ def probabilities(values: Float[Array, "*batch"], bins: int) -> Float[Array, "*b
     ends = edges(bins)
     std = WIDTH * 2.0 * FARTHEST / bins
     inside = jnp.clip(values, ends[0] + 3.0 * std, ends[-1] - 3.0 * std)
-    below = jax.scipy.special.ndtr((ends - inside[..., None]) / std)
+    # Twice the normal distribution's function, less one; `ndtr` takes three times as long.
+    below = jax.lax.erf((ends - inside[..., None]) / (math.sqrt(2.0) * std))
     mass = below[..., 1:] - below[..., :-1]
     return mass / mass.sum(axis=-1, keepdims=True)
 

@@ -6,9 +6,12 @@ import numpy as np
 
 from awr_mjx.envs.drawing import Canvas
 
-SKY, GROUND, EDGE = (16, 18, 32), (150, 150, 158), (215, 215, 222)
+SKY, HORIZON = (13, 16, 34), (42, 48, 82)
+GROUND, EDGE = (150, 150, 158), (215, 215, 222)
 BODY, LEG, LANDED = (128, 102, 230), (170, 150, 245), (90, 210, 130)
-FLAG, POLE, FLAME = (230, 200, 40), (235, 235, 235), (255, 150, 50)
+FLAG, POLE = (230, 200, 40), (235, 235, 235)
+FLAMES = ((1.0, (255, 120, 40)), (0.55, (255, 225, 120)))  # the whole of it, and what is brighter within
+STARS = np.random.default_rng(4).uniform((-0.5, 0.2, 0.25), (1.5, 1.0, 1.0), (140, 3))  # x, y of the world; brightness
 
 
 def draw(
@@ -33,7 +36,10 @@ def draw(
       world: width and height of what it shows (m).
       pad: left and right end of the pad (m).
     """
-    canvas = Canvas(size, world, sky=(SKY, SKY))
+    canvas = Canvas(size, world, sky=(SKY, HORIZON))
+    for x, y, bright in STARS:
+        level = round(80 + 150 * bright)
+        canvas.disc([x * world[0], y * world[1]], 0.012 + 0.025 * bright**2, (level, level, level))
 
     def moved(points: np.ndarray, body: np.ndarray) -> np.ndarray:
         c, s = math.cos(body[2]), math.sin(body[2])
@@ -48,7 +54,9 @@ def draw(
     if flame is not None:
         start, end = flame
         side = 0.12 * np.array([start[1] - end[1], end[0] - start[0]]) / max(float(np.hypot(*(end - start))), 1e-9)
-        canvas.polygon(moved(np.stack([start - side, start + side, end]), bodies[0]), FLAME)
+        for share, colour in FLAMES:
+            tip = start + share * (end - start)
+            canvas.polygon(moved(np.stack([start - share * side, start + share * side, tip]), bodies[0]), colour)
     for leg, down in zip(bodies[1:], grounded, strict=True):
         canvas.polygon(moved(shapes[1], leg), LANDED if down else LEG)
     canvas.polygon(moved(shapes[0], bodies[0]), BODY, EDGE)

@@ -40,7 +40,6 @@ class Screen:
             limit = f" or {minutes:g} minutes" if minutes else ""
             self._whole = f"of {total_steps:,} {words}{limit}", f"of {short(total_steps)} steps{limit}"
         self._last = -math.inf
-        self._begun: tuple[float, float] | None = None  # time and share of the first line, when all is compiled
         self._share, self._fields = 0.0, list[Field]()
         self._live: Live | None = None
         if self._console.is_terminal and not quiet:
@@ -53,17 +52,22 @@ class Screen:
         self._console.file.flush()
 
     def progress(
-        self, steps: int, share: float, values: dict[str, float], mode_return: float | None, quarantined: int
+        self,
+        steps: int,
+        share: float,
+        left: float | None,
+        values: dict[str, float],
+        mode_return: float | None,
+        quarantined: int,
     ) -> None:
-        """Moves the progress line on to `steps`, a `share` of the run.
+        """Moves the progress line on to `steps`, a `share` of the run, with `left` seconds to its end (None: unknown).
 
         `values` are an epoch's metrics, `quarantined` is the run's count.
         """
         now = time.monotonic()
-        self._begun = self._begun or (now, share)
-        left = time_left(now - self._begun[0], self._begun[1], share)
         self._share = min(share, 1.0)
-        self._fields = fields(steps, self._whole, self._share, left, values, mode_return, quarantined, self._clock)
+        words = "" if left is None else duration(left)
+        self._fields = fields(steps, self._whole, self._share, words, values, mode_return, quarantined, self._clock)
         if self._live is None and now - self._last >= PLAIN_SECONDS:
             self._last = now
             self.say(", ".join(long for long, _ in self._fields))
@@ -126,11 +130,9 @@ def fit(found: list[Field], width: int) -> str:
     return ", ".join(shown)[: max(width, 0)]
 
 
-def time_left(seconds: float, start: float, share: float) -> str:
-    """The time to the end of a run that went from share `start` to `share` in `seconds`, evaluations and all."""
-    if share <= start:
-        return ""
-    minutes, rest = divmod(round(seconds * max(1 - share, 0) / (share - start)), 60)
+def duration(seconds: float) -> str:
+    """`seconds` for people: '0:09', '1:40', '1:39:00'."""
+    minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 

@@ -70,6 +70,10 @@ class OneRun:
         """Whether an evaluation is due at a `share` of the run."""
         return self._evaluated.another_due(share, self._clock.seconds)
 
+    def evaluating_left(self, share: float, train: float) -> float:
+        """Seconds that its evaluations will take, from a `share` of the run on, with `train` seconds of training."""
+        return self._evaluated.seconds_left(share, self._clock.seconds, train)
+
     def evaluate(self, state: TrainState, steps: int, share: float) -> None:
         """Evaluates what it has learned after `steps`, at a `share` of the run."""
         self.evaluations.evaluate(state, steps)

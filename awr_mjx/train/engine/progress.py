@@ -53,6 +53,19 @@ class Evaluated:
         each = seconds["evaluate"] / max(self._count, 1)  # of those before
         return bool(self._config.num_evals) or done >= 1 or seconds["evaluate"] + each <= MOST * seconds["train"]
 
+    def seconds_left(self, done: float, seconds: Mapping[str, float], train: float) -> float:
+        """How long those that are still to come will take, if they take as long as the ones before; 0 after none.
+
+        The run is at a share `done`, has taken `seconds` to "train" and to "evaluate", and has `train` more to train.
+        """
+        if not self._count or done >= 1:
+            return 0.0
+        each = seconds["evaluate"] / self._count
+        most = (self._until(1.0) - self._until(done)) * each
+        if self._config.num_evals:
+            return most
+        return min(most, max(each, MOST * (seconds["train"] + train) - seconds["evaluate"]))
+
     def owed(self, done: float) -> bool:
         """Whether the run has had fewer than are due at a share `done` of it."""
         return self._until(done) > self._slots

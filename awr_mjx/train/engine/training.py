@@ -49,6 +49,7 @@ class Training:
         seen: set[str] = set().union(*(run.log.newest for run in runs))
         clock.go_on({name: max(run.log.newest.get(name, 0.0) for run in runs) for name in seen})
         self.last_save = time.monotonic()
+        self._first: tuple[float, float] | None = None  # seconds of training and share at the first line of the log
 
     def go(self, state: TrainState) -> int:
         """Trains from `state` to the end, or until asked to stop.
@@ -145,9 +146,17 @@ class Training:
         values = {name: float(np.mean([one[name] for one in told if name in one])) for name in set().union(*told)}
         returns = [run.evaluations.mode_return for run in self.runs if run.evaluations.mode_return is not None]
         quarantined = sum(run.quarantined for run in self.runs)
-        self.screen.progress(
-            steps, self._share(steps), values, float(np.mean(returns)) if returns else None, quarantined
-        )
+        mode_return = float(np.mean(returns)) if returns else None
+        self.screen.progress(steps, self._share(steps), self._left(steps), values, mode_return, quarantined)
+
+    def _left(self, steps: int) -> float | None:
+        """Seconds from `steps` to the end with all evaluations, by the speed of this process; None if not known."""
+        share, trained = self._share(steps), self.clock.seconds["train"]
+        begun, first = self._first = self._first or (trained, share)
+        if share <= first:
+            return None
+        train = (trained - begun) * max(1.0 - share, 0.0) / (share - first)
+        return train + max((run.evaluating_left(share, train) for run in self._sound()), default=0.0)
 
     def _finish(self, state: TrainState) -> int:
         """Lets the runs come to their end, and says how to go on."""

@@ -57,8 +57,8 @@ def test_a_notebook_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builtins.get_ipython", ZMQInteractiveShell, raising=False)
     monkeypatch.setattr("rich.console.get_ipython", ZMQInteractiveShell, raising=False)
     shown = Screen(28_000_000, 0.0)
-    shown.progress(3_145_728, 0.11, VALUES, 2228.4, 0)
-    shown.progress(3_245_728, 0.12, VALUES, 2228.4, 0)
+    shown.progress(3_145_728, 0.11, None, VALUES, 2228.4, 0)
+    shown.progress(3_245_728, 0.12, 169.0, VALUES, 2228.4, 0)
     shown.close()
     assert "\x1b" not in terminal.getvalue() and terminal.getvalue().count("11%") == 1
 
@@ -68,14 +68,14 @@ def test_at_80_columns_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -> No
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
     shown = Screen(28_000_000, 0.0)
-    shown.progress(3_145_728, 0.11, VALUES, 2228.4, 0)
-    shown.progress(3_245_728, 0.12, VALUES, 2228.4, 0)
+    shown.progress(3_145_728, 0.11, None, VALUES, 2228.4, 0)
+    shown.progress(3_245_728, 0.12, 169.0, VALUES, 2228.4, 0)
     shown.close()
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
     lines = [line.rstrip() for line in re.split(r"[\r\n]+", text) if "left" in line]
     assert lines
     assert all(len(line) < 80 for line in lines)
-    assert re.search(r"12%, 0:0\d left, return 2,228, 3.25M of 28M steps, 18.7k/s, reward 0.523$", lines[-1]), lines[-1]
+    assert re.search(r"12%, 2:49 left, return 2,228, 3.25M of 28M steps, 18.7k/s, reward 0.523$", lines[-1]), lines[-1]
 
 
 def test_what_there_is_not_is_not_shown() -> None:
@@ -88,10 +88,8 @@ def test_small_returns_have_digits_too() -> None:
     assert found == ["2,228", "123", "12.3", "0.00412", "-0.5", "0"]
 
 
-def test_the_time_left_counts_evaluations_too() -> None:
-    assert screen.time_left(60.0, 0.2, 0.5) == "1:40"  # 0.5 more, of which 0.3 took a minute
-    assert screen.time_left(60.0, 0.0, 0.01) == "1:39:00"
-    assert screen.time_left(0.0, 0.5, 0.5) == ""
+def test_times_are_for_people() -> None:
+    assert [screen.duration(seconds) for seconds in (9.4, 100.0, 5940.0)] == ["0:09", "1:40", "1:39:00"]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +101,7 @@ def test_a_terminal_that_is_gone_is_nobodys_concern(monkeypatch: pytest.MonkeyPa
     shown = Screen(100, 0.0)
     terminal.gone = error
     shown.say("a line")
-    shown.progress(10, 0.1, VALUES, None, 0)
+    shown.progress(10, 0.1, None, VALUES, None, 0)
     shown.close()
 
 
@@ -111,7 +109,7 @@ def test_no_stdout_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     shown = Screen(100, 0.0)
     shown.say("a line")
-    shown.progress(10, 0.1, VALUES, None, 0)
+    shown.progress(10, 0.1, None, VALUES, None, 0)
     shown.close()
 
 

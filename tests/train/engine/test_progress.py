@@ -52,3 +52,19 @@ def test_a_run_that_goes_on_has_those_of_one_that_was_not_stopped(tmp_path: path
     """What was put off when it was stopped is neither lost nor made up for too soon."""
     first = at(tmp_path, 0, 20.0, until=stop)
     assert [*first, *at(tmp_path, 0, 20.0, begin=stop)] == [100, 400, 600, 800, 1000]
+
+
+@pytest.mark.parametrize(("num_evals", "cost"), [(0, 10.0), (0, 20.0), (0, 40.0), (5, 500.0)])
+def test_the_time_left_has_room_for_all_evaluations_that_come(
+    tmp_path: pathlib.Path, num_evals: int, cost: float
+) -> None:
+    """From the first one on it is what they will take, to within one of them, and falls to nothing."""
+    steps = at(tmp_path, num_evals, cost)
+    for done in range(steps[0], STEPS + 1, 50):
+        count = Evaluated(tmp_path, TrainConfig(num_steps=STEPS, num_evals=num_evals), done)
+        past = cost * sum(step <= done for step in steps)
+        left = count.seconds_left(done / STEPS, {"train": float(done), "evaluate": past}, float(STEPS - done))
+        assert abs(left - cost * sum(step > done for step in steps)) <= cost
+    assert left == 0.0
+    fresh = Evaluated(tmp_path, TrainConfig(num_steps=STEPS, num_evals=num_evals), 0)
+    assert fresh.seconds_left(0.05, {"train": 50.0, "evaluate": 0.0}, 950.0) == 0.0
