@@ -1,6 +1,7 @@
 """The rules of the house: which way imports point, that shapes are written down, that files stay short and safe."""
 
 import ast
+import itertools
 import pathlib
 import re
 from collections.abc import Iterator
@@ -193,3 +194,13 @@ def test_nothing_is_ever_unpickled(path: pathlib.Path) -> None:
     assert not found
     keywords = [node for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "allow_pickle"]
     assert all(isinstance(k.value, ast.Constant) and k.value.value is False for k in keywords)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_words_on_a_setting_are_one_line(path: pathlib.Path) -> None:
+    """`--help` would break a second one off in the middle of a sentence."""
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.ClassDef):
+            for field, words in itertools.pairwise(node.body):
+                if isinstance(field, ast.AnnAssign) and isinstance(words, ast.Expr):
+                    assert "\n" not in ast.literal_eval(words.value), ast.unparse(field)

@@ -42,8 +42,7 @@ class Wanted:
     """Which clip, of which robot."""
 
     clip: tyro.conf.Positional[str]
-    """A clip: npz (ours, mjlab's, holosoma's, loco-mujoco's), DeepMimic's JSON, CSV, MimicKit's or GMR's pickle; or
-    `march`, which is computed."""
+    """A clip: npz (of several projects), DeepMimic's JSON, CSV, a pickle, or `march`, which is computed."""
     robot: str = "humanoid"
     """Whose clip it is: an MJCF file (.xml), a character file of DeepMimic's (.txt, .json), or `humanoid`, our own."""
     fps: float | None = None

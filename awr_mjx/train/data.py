@@ -4,19 +4,17 @@ Beside `inspect` there are `convert SET --out OTHER`, `weigh SET --run RUN --out
 """
 
 import dataclasses
-import functools
 import json
 import pathlib
 from typing import Annotated
 
 import tyro
-from rich.console import Console
-from rich.progress import Progress
 
 from awr_mjx.algorithm.fitted_q import FittedQConfig
 from awr_mjx.train.console import cli, files
 from awr_mjx.train.console.commands import program
 from awr_mjx.train.console.errors import UserError, run_program, warn
+from awr_mjx.train.console.working import working
 from awr_mjx.train.datasets import reading, summary, table, writing
 from awr_mjx.train.datasets.choice import Filter, Logged, refuse_other_sizes
 from awr_mjx.train.datasets.data_set import DataSet
@@ -241,12 +239,8 @@ def fqe(config: Fqe) -> int:
     player = _player(config, found)
     if config.gamma is None:
         method = dataclasses.replace(method, gamma=1.0 - 1.0 / float(player.learner.horizon(player.learned)))
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"fitting Q to {len(found.rewards):,} steps", total=1.0)
-        tell = functools.partial(progress.update, task)
-        seen = fitted_q.evaluate(
-            player, found, config.episodes_held_out, method, config.sample, config.seed, lambda x: tell(completed=x)
-        )
+    with working(f"fitting Q to {len(found.rewards):,} steps", 1.0) as tell:
+        seen = fitted_q.evaluate(player, found, config.episodes_held_out, method, config.sample, config.seed, tell)
 
     def print_all() -> None:
         print(

@@ -1,15 +1,15 @@
 """Plays whole episodes of a run's policy: `python -m train.evaluate --run RUN --episodes 100`."""
 
 import dataclasses
-import json
 import pathlib
 from typing import Literal
 
 from awr_mjx.envs import base
 from awr_mjx.train.console import cli
-from awr_mjx.train.console.commands import command, program
+from awr_mjx.train.console.commands import command, program, shown
 from awr_mjx.train.console.errors import UserError, run_program
 from awr_mjx.train.console.files import check_writable, write_and_tell
+from awr_mjx.train.console.working import working
 from awr_mjx.train.engine.evaluation import Episodes, Evaluator, exact_evaluator
 from awr_mjx.train.engine.jax_setup import start_jax
 from awr_mjx.train.engine.player import Player
@@ -38,8 +38,7 @@ class EvaluateConfig:
     physics: Literal["exact", "fast"] = "exact"
     """Where a task trains on a fast approximation of Gymnasium's physics: play in Gymnasium's own, or in that."""
     out: pathlib.Path | None = None
-    """JSON file to write; RUN/evaluation.json if not given, with -sampled and -fast where they are that. Where RUN is
-    no folder, there is none."""
+    """JSON file to write; evaluation.json (-sampled, -fast) in RUN, if that is a folder, if not given."""
     moved: MovedOption = dataclasses.field(default_factory=Moved)
     """Where files of the task are now that have been moved."""
 
@@ -74,7 +73,8 @@ def main() -> int:
     out = config.out or (config.run / f"{'-'.join(['evaluation', *kinds])}.json" if config.run.is_dir() else None)
     if out:
         check_writable(out, "name another file with --out")
-    seen, exact = play(player, config)
+    with working(f"playing {config.episodes:,} episodes of {player.config.env}"):
+        seen, exact = play(player, config)
     returns, lengths, terms = seen.returns, seen.lengths, seen.terms_per_step()
     share = seen.return_share(player.env)
     of_most = "" if share is None else f" ({share:.0%} of the most possible)"
@@ -106,9 +106,10 @@ def main() -> int:
         if terms:
             per_step = ", ".join(f"{name.removeprefix('terms/')} {value:.3g}" for name, value in terms.items())
             print(f"a step gives on average: {per_step}")
-        print(json.dumps({k: v for k, v in result.items() if k != "returns"}))
 
     write_and_tell(out, result, tell)
+    if out:
+        print(f"every return: {shown(out)}")
     return 0
 
 

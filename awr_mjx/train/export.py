@@ -38,8 +38,7 @@ class ExportConfig:
     step: Step = None
     """Checkpoint, by its env steps, or `best` for that of the best mode return; the newest sound one if not given."""
     format: Literal["npz", "onnx", "stablehlo"] | None = None
-    """npz: NumPy arrays, played by awr_mjx/train/policies/npz_player.py; onnx: for onnxruntime and others; stablehlo:
-    for `jax.export` on CPU, CUDA and TPU. What `out` ends in, or npz, if not given."""
+    """What `out` ends in, or npz, if not given: for NumPy (npz_player.py), onnxruntime and others, or `jax.export`."""
     moved: MovedOption = dataclasses.field(default_factory=Moved)
     """Where files of the task are now that have been moved."""
 

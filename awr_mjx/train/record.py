@@ -3,17 +3,18 @@
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
-from rich.progress import Progress, TaskID
 
 from awr_mjx.envs import registry
 from awr_mjx.envs.registry import TaskOptions
 from awr_mjx.train.console import cli
 from awr_mjx.train.console.commands import program
 from awr_mjx.train.console.errors import UserError, run_program
+from awr_mjx.train.console.working import working
 from awr_mjx.train.datasets import data_set, writing
 from awr_mjx.train.datasets.data_set import DataSet
 from awr_mjx.train.engine import config as settings
@@ -72,7 +73,7 @@ def main() -> int:
     returns = found.returns()
     what = "episodes and pieces of episodes" if config.ring else "episodes"
     print(
-        f"written to {place}: {len(found.steps):,} {what} of {len(found.rewards):,} steps, "
+        f"written to {place}: {len(found.rewards):,} steps in {len(found.steps):,} {what}, "
         f"mean return {returns.mean():,.1f} ± {returns.std():,.1f}"
     )
     return 0
@@ -91,20 +92,18 @@ def _recorded(config: RecordConfig) -> DataSet:
     num_envs = config.num_envs or min(ENVS_MOST, max(1, share // env.episode_length))
     recorder = recording.Recorder(env, first.learner, num_envs, config.mode)
     found = []
-    with Progress(transient=True) as progress:
-        task = progress.add_task(f"recording {num_envs:,} environments", total=float(len(players)))
+    with working(f"recording {num_envs:,} environments", len(players)) as tell:
         for i, player in enumerate(players):
             own = stream(config.seed, f"record{i or ''}")
-            tell = functools.partial(_tell, progress, task, i)
-            found.append(recorder.whole_episodes(player.learned, share, own, tell))
+            found.append(recorder.whole_episodes(player.learned, share, own, functools.partial(_tell, tell, i)))
     done = [player.steps for player in players]
     about: dict[str, Any] = {first.config.clock: done if config.step[1:] else done[0], "seed": config.seed}
     about["actions"] = "mode" if config.mode else "sampled"
     return _named(data_set.joined(found), config, first.config.env, env.action_size, about)
 
 
-def _tell(progress: Progress, task: TaskID, before: int, share: float) -> None:
-    progress.update(task, completed=before + share)
+def _tell(tell: Callable[[float], None], before: int, share: float) -> None:
+    tell(before + share)
 
 
 def _ring(config: RecordConfig) -> DataSet:

@@ -3,12 +3,14 @@
 The name of the file says what it will be: .mp4, .gif, or .png for a contact sheet of 8 frames. No screen is needed.
 """
 
+import pathlib
+
 from awr_mjx.train.console import cli
 from awr_mjx.train.console.commands import program
 from awr_mjx.train.console.errors import run_program
-from awr_mjx.train.engine import config as settings
 from awr_mjx.train.pictures.film import PHYSICS, RenderConfig, episodes, render
 from awr_mjx.train.pictures.painters import load
+from awr_mjx.train.policies import shipped
 
 TOLD = 5  # episodes whose returns are printed
 
@@ -16,10 +18,11 @@ TOLD = 5  # episodes whose returns are printed
 def main() -> int:
     """Writes the file and prints what it shows."""
     config = cli.parse(RenderConfig, cli.arguments(), prog=program("render"), description="Render a run's mode action.")
-    task = settings.read(config.run).env
-    out = config.out or config.run / f"{task.replace('/', '-')}.mp4"
-    config.validate(out.suffix.lower())
-    player = load(config.run, config.step, config.moved)
+    config.validate(config.out.suffix.lower() if config.out else ".mp4")
+    player = load(config.run, config.step, config.moved, shipped.find)
+    task = player.config.env
+    folder = config.run if config.run.is_dir() else pathlib.Path()
+    out = config.out or folder / f"{task.replace('/', '-')}.mp4"
     clips, count, fps = render(player, config, out)
     width, height = config.size(out.suffix.lower())
     rate = "" if out.suffix.lower() == ".png" else f" at {float(fps):.4g} per second"

@@ -11,13 +11,13 @@ from typing import Any, Literal, cast
 
 import jax
 import numpy as np
-from rich.progress import Progress, track
 
 from awr_mjx.envs.packages import install
 from awr_mjx.train.console import cli
 from awr_mjx.train.console.commands import program
 from awr_mjx.train.console.errors import UserError, run_program
 from awr_mjx.train.console.files import check_writable, write_and_tell
+from awr_mjx.train.console.working import track, working
 from awr_mjx.train.engine.evaluation import Evaluator
 from awr_mjx.train.engine.jax_setup import start_jax
 from awr_mjx.train.engine.player import Player
@@ -25,6 +25,8 @@ from awr_mjx.train.engine.restoring import Step
 from awr_mjx.train.engine.streams import check_seed, stream
 from awr_mjx.train.engine.task_files import Moved, MovedOption
 from awr_mjx.train.policies import shipped
+
+YOUNG = 1.25  # times what it returns in training's physics: more than any policy at the end of its training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +72,7 @@ def play_in_gymnasium(player: Player, episodes: int, seed: int) -> tuple[np.ndar
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"{twin.name} needs more than Gymnasium: {install('gymnasium')}") from error
     returns, lengths = np.zeros(episodes), np.zeros(episodes, int)
-    for episode in track(range(episodes), f"playing {twin.name}", transient=True):
+    for episode in track(range(episodes), f"playing {episodes:,} episodes of {twin.name}"):
         obs, _ = env.reset(seed=seed + episode)
         ended = False
         while not ended:
@@ -90,12 +92,7 @@ def play_in_c(player: Player, config: TransferConfig) -> tuple[np.ndarray, np.nd
     learner, learned, task = player.learner, player.learned, cast(Any, player.env)
     mode = jax.jit(lambda obs: learner.policy(learned.policy, learned.normalizer, obs).mode())
     keys = jax.random.split(stream(config.seed, "evaluate"), config.episodes)  # the starts of the evaluation here
-    with Progress(transient=True) as progress:
-        shown = progress.add_task("playing C MuJoCo", total=task.episode_length)
-
-        def tell(step: int) -> None:
-            progress.update(shown, completed=step)
-
+    with working("playing C MuJoCo", task.episode_length) as tell:
         return in_c.play(task, mode, keys, config.timestep, config.drive, tell)
 
 
@@ -132,7 +129,8 @@ def main() -> int:
         name = player.env.gymnasium.name  # type: ignore[attr-defined]
     evaluator = Evaluator(player.env, player.learner, config.episodes)
     key = stream(config.seed, "evaluate")
-    found = evaluator(player.learned.policy, player.learned.normalizer, key)
+    with working(f"playing {config.episodes:,} episodes of {player.config.env} in the physics of training"):
+        found = evaluator(player.learned.policy, player.learned.normalizer, key)
     here = found.returns
     ratio = float(there.mean() / here.mean()) if here.mean() > 0 else None  # no share of nothing, or of a loss
     result = {"env": player.config.env, player.config.clock: player.steps, where: name, "ratio": ratio}
@@ -144,10 +142,11 @@ def main() -> int:
         steps = f"{config.episodes} episodes of {lengths.mean():.0f} steps"
         whole = f", {result['whole']:.0%} of them whole" if imitates else ""
         print(f"{name}: {there.mean():.1f} ± {there.std():.1f} over {steps} on average{whole}")
-        print(f"{player.config.env}: {here.mean():.1f} ± {here.std():.1f}")
+        print(f"{player.config.env}, in the physics of training: {here.mean():.1f} ± {here.std():.1f}")
         if trouble := found.trouble():
             print(f"{player.config.env}: {trouble}")
-        print("kept: -" if ratio is None else f"kept: {ratio:.1%}")
+        young = " (a young policy falls sooner in the physics of training)" if (ratio or 0.0) > YOUNG else ""
+        print("kept: -" if ratio is None else f"kept: {ratio:.1%}{young}")
 
     write_and_tell(out, result | lists, tell)
     return 0

@@ -1,7 +1,7 @@
 """A task of one's own, whole: a point on a line that is to be brought to rest at 0.
 
 awr-mjx check --tasks my_task.py --env point
-awr-mjx train --tasks my_task.py --env point --num_envs 64 --num_steps 200_000
+awr-mjx train --tasks my_task.py --env point --num_envs 256 --num_steps 400_000
 awr-mjx watch --tasks my_task.py --run RUN
 """
 

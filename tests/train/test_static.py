@@ -71,7 +71,7 @@ def test_a_run_counts_gradient_steps_and_says_what_it_learns_from(folder: pathli
     summary = json.loads((run / "summary.json").read_text())
     assert summary["finished"] and summary["gradient_steps"] == 40 and summary["env_steps"] == 0
     said = (folder / "stdout").read_text()
-    assert "cartpole: 4 episodes of 72 steps" in said and "40 gradient steps: mode return" in said
+    assert "cartpole: 72 steps in 4 episodes" in said and "40 gradient steps: mode return" in said
 
 
 def test_the_normaliser_is_that_of_the_set_and_stays(folder: pathlib.Path) -> None:

@@ -73,6 +73,22 @@ def test_all_go_on_exactly_where_they_stopped(tmp_path: pathlib.Path) -> None:
     runs.refused(runs.here(main, "--resume", tmp_path / "half"), "already", "--num_steps")
 
 
+def test_two_devices_share_them_out(tmp_path: pathlib.Path) -> None:
+    """Saved, stopped and resumed there, each seed is as it is on one device."""
+    two = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    words = [*SMALL, "--num_seeds", 4, "--devices", 2, "--run_dir", tmp_path / "two", "--num_steps", 3 * PER_ITERATION]
+    done = runs.program(*words, env=two)
+    assert done.returncode == 0, done.stderr
+    done = runs.program("--resume", tmp_path / "two", "--num_steps", 5 * PER_ITERATION, env=two)
+    assert done.returncode == 0, done.stderr
+    assert "4 trainings in one program" in done.stdout and "on 2 CPU devices" in done.stdout, done.stdout
+    for seed in (0, 3):
+        runs.train(tmp_path / f"alone-{seed}", 5, "--seed", seed, "--devices", 1)
+        ours, alone = runs.restored(tmp_path / "two" / f"seed-{seed}")[1], runs.restored(tmp_path / f"alone-{seed}")[1]
+        for leaf, value in alone.items():
+            np.testing.assert_allclose(ours[leaf], value, rtol=1e-4, atol=1e-4, err_msg=leaf)
+
+
 def test_a_stop_saves_all_and_says_how_to_go_on(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Training._log
 

@@ -24,7 +24,7 @@ from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.engine import config as settings
 
 PEERS = ("ppo", "sac")
-EVALUATION_SECONDS = 30
+EVALUATION_SECONDS = 60  # of training between two; one in two physics takes half a minute of a core
 FIRST_MINUTES = 3.0  # from here on, who is ahead is counted
 
 

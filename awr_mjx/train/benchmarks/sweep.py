@@ -37,8 +37,7 @@ class Sweep:
     env: str = "hopper"
     """Task, with its preset."""
     set: tuple[str, ...] = ()
-    """Settings of `train.main`: NAME=VALUE, or NAME=VALUE,VALUE to compare. These are compared in one program: beta,
-    weight_max, lam, policy_lr, value_lr, momentum, bound_coef and logit_coef."""
+    """Settings of a training, NAME=VALUE; NAME=VALUE,VALUE of beta, policy_lr or another number compares."""
     seeds: int = 3
     """Trainings of each combination."""
     num_steps: int = 0

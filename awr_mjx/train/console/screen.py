@@ -1,8 +1,10 @@
 """What the user of a training sees: lines that stay, and one line that moves on (plain lines in a pipe)."""
 
+import contextlib
 import math
 import sys
 import time
+from collections.abc import Iterator
 from typing import IO, cast
 
 from rich.console import Console
@@ -14,7 +16,7 @@ from rich.text import Text
 from awr_mjx.train.console.unfailing import Unfailing
 
 PLAIN_SECONDS = 10.0  # between two progress lines in a pipe
-BAR = 6  # characters
+BAR, LONG_BAR, WIDE = 6, 18, 110  # characters; the longer one on a terminal at least that wide
 
 Field = tuple[str, str]  # what a progress line says, in full and in short
 
@@ -33,17 +35,13 @@ class Screen:
         self._console = Console(
             file=out, highlight=False, soft_wrap=True, quiet=quiet, force_jupyter=False, force_terminal=terminal
         )
-        words = self._clock = clock.replace("_", " ")
-        if total_steps is None:
-            self._whole = f"{words} in {minutes:g} minutes", f"steps in {minutes:g} minutes"
-        else:
-            limit = f" or {minutes:g} minutes" if minutes else ""
-            self._whole = f"of {total_steps:,} {words}{limit}", f"of {short(total_steps)} steps{limit}"
+        self._clock, self._total, self._minutes = clock.replace("_", " "), total_steps, minutes
         self._last = -math.inf
         self._share, self._fields = 0.0, list[Field]()
+        self._busy: tuple[str, float] | None = None  # with what, and since when
         self._live: Live | None = None
         if self._console.is_terminal and not quiet:
-            self._live = Live(console=self._console, refresh_per_second=4, get_renderable=self._line)
+            self._live = Live(console=self._console, refresh_per_second=4, get_renderable=self._line, transient=True)
             self._live.start()
 
     def say(self, text: str) -> None:
@@ -67,10 +65,29 @@ class Screen:
         now = time.monotonic()
         self._share = min(share, 1.0)
         words = "" if left is None else duration(left)
-        self._fields = fields(steps, self._whole, self._share, words, values, mode_return, quarantined, self._clock)
+        whole = self._whole(self._share)
+        self._fields = fields(steps, whole, self._share, words, values, mode_return, quarantined, self._clock)
         if self._live is None and now - self._last >= PLAIN_SECONDS:
             self._last = now
             self.say(", ".join(long for long, _ in self._fields))
+
+    @contextlib.contextmanager
+    def busy(self, words: str) -> Iterator[None]:
+        """While the training waits for something, `words` say for what, in place of the time that is left."""
+        self._busy = words, time.monotonic()
+        try:
+            yield
+        finally:
+            self._busy = None
+
+    def _whole(self, share: float) -> Field:
+        """What the steps are of, at a `share` of the run, in full and in short."""
+        words, limit = self._clock, 60 * self._minutes
+        if self._total is None:
+            time = f", {duration(share * limit)} of {duration(limit)}"
+            return f"{words}{time} of training", f"steps{time}"
+        more = f" or {self._minutes:g} minutes" if limit else ""
+        return f"of {self._total:,} {words}{more}", f"of {short(self._total)} steps{more}"
 
     def close(self) -> None:
         """Leaves the terminal as it was."""
@@ -84,10 +101,14 @@ class Screen:
 
     def _line(self) -> Table:
         """The line that moves, on one row of the terminal."""
-        grid = Table.grid(padding=(0, 1, 0, 0))
-        if self._fields:
-            line = fit(self._fields, self._console.width - BAR - 3)
-            bar = ProgressBar(total=1.0, completed=self._share, width=BAR)
+        grid, found = Table.grid(padding=(0, 1, 0, 0)), self._fields
+        if self._busy:
+            words = f"{self._busy[0]} {duration(time.monotonic() - self._busy[1])}"
+            found = [*found[:1], (words, words), *(field for field in found[1:] if not field[0].endswith(" left"))]
+        if found:
+            width = LONG_BAR if self._console.width >= WIDE else BAR
+            line = fit(found, self._console.width - width - 3)
+            bar = ProgressBar(total=1.0, completed=self._share, width=width)
             grid.add_row(bar, Text(line, style="cyan", no_wrap=True, overflow="ellipsis"))
         return grid
 

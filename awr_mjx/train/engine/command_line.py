@@ -22,7 +22,8 @@ SHARES = ("data_share", "data_share_steps")
 COLLECTING = ("num_envs", "rollout_steps", "buffer_blocks", "normalizer_steps", *SHARES)
 WEIGHING = ("beta", "target_ess", "weight_max")
 VALUES = ("value_lr", "value_hidden", "value_layer_norm", "value_units", "value_bins", "expectile", "lam")
-DESCRIPTION = "Trains a policy. A run stopped anywhere goes on with --resume."
+DESCRIPTION = """Trains a policy. A run stopped anywhere goes on with --resume. Defaults are those of the task:
+`--env hopper --help` shows the hopper's, and without --env they are the ant's."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -34,8 +34,7 @@ class TrainConfig:
     num_steps: int = 8_000_000
     """Env steps to train for, all environments together (rounded up to whole epochs); with --data, gradient steps."""
     minutes: float = 0.0
-    """Minutes of training, without compiling, evaluations and saves, after which a run ends too; 0: no limit. Without
-    --num_steps nothing else ends it."""
+    """Minutes to train for, besides compiling and evaluations; 0: no limit. --num_steps may end it sooner."""
     seed: int = 0
     """Everything random in a run follows from this. Several, `--seed 0 1 2`, are trained one after the other."""
     devices: int = 0
@@ -44,8 +43,7 @@ class TrainConfig:
     """Iterations that run on the device between two looks from the host. More is faster for quick tasks."""
 
     num_evals: int = 0
-    """Evaluations of the mode action, evenly spread over the run, the last at its end; 0: ten, or as many as fit in a
-    tenth of the time of training."""
+    """Evaluations of the mode action, evenly spread, one at the end; 0: ten, or fewer that take a tenth of the time."""
     eval_envs: int = 64
     """Whole episodes per evaluation."""
     eval_physics: Literal["exact", "fast"] = "exact"
@@ -242,7 +240,9 @@ def read(run: pathlib.Path) -> TrainConfig:
     """
     path = run / "config.json"
     if not path.is_file():
-        raise UserError(f"{run} is not a run folder: it has no config.json")
+        inside = sorted(str(place.parent) for place in run.glob("*/config.json"))
+        several = f"it holds {len(inside)}, name one, such as {inside[0]}" if inside else "it has no config.json"
+        raise UserError(f"{run} is not a run folder: {several}")
     try:
         return from_dict(json.loads(path.read_text())["settings"], str(path))
     except (ValueError, KeyError, TypeError, OSError) as error:

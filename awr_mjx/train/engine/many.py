@@ -79,12 +79,12 @@ class Many:
 
     def training(self, state: TrainState, number: int, whole: bool = True) -> TrainState:
         """The state of one training, on the device that has it; if not `whole`, without its ring and environments."""
-        shard, place = divmod(number, self._share)
+        device, place = self.mesh.devices.flat[number // self._share], number % self._share
         axes = self._axes if whole else self._axes.replace(ring=None, env=None)
         state = state if whole else state.replace(ring=None, env=None)  # type: ignore[attr-defined]
 
         def pick(axis: int | None, branch: Any) -> Any:
-            return jax.tree.map(lambda x: x.addressable_data(shard)[() if axis is None else place], branch)
+            return jax.tree.map(lambda x: _lies_on(device, x)[() if axis is None else place], branch)
 
         return jax.tree.map(pick, axes, state, is_leaf=lambda x: x is None)
 
@@ -109,6 +109,11 @@ class Many:
             return jax.random.wrap_key_data(self._joined([jax.random.key_data(x) for x in leaves], place))
         parts = [jnp.stack(leaves[i : i + self._share]) for i in range(0, self.trainings, self._share)]
         return jax.make_array_from_single_device_arrays((self.trainings, *leaves[0].shape), place, parts)
+
+
+def _lies_on(device: jax.Device, x: jax.Array) -> jax.Array:
+    """What a device has of `x`; `addressable_data` gives the first device's copy of what all have."""
+    return next(shard.data for shard in x.addressable_shards if shard.device == device)
 
 
 def _layout(each: Any, all_: Any, kept: int) -> Any:

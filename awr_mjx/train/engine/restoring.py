@@ -2,13 +2,13 @@
 
 import contextlib
 import pathlib
-import shlex
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
+from awr_mjx.train.console.commands import command
 from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.engine import metrics_log
 from awr_mjx.train.engine.checkpoint_format import (
@@ -123,8 +123,7 @@ def _sound(run: pathlib.Path, want: dict[str, Any], step: Step) -> tuple[int, di
     while True:
         there = steps(run)
         if not there:
-            again = shlex.join(["python", "-m", "train.main", "--resume", str(run)])
-            raise UserError(f"{run} has no checkpoint yet: {again} trains it")
+            raise UserError(f"{run} has no checkpoint yet: {command('train', '--resume', run)} trains it")
         if isinstance(step, int) and step not in there:
             raise UserError(f"{run} has no checkpoint {step}; it has {', '.join(map(str, there))}")
         left = [one for one in _last_first(run, there, step) if one not in damaged]

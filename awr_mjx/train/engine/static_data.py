@@ -63,4 +63,4 @@ def refuse_others(sets: list[DataSet], logged: Logged, task: str, env: Env) -> N
 
 def described(data: dict[str, Any]) -> str:
     """What a run learns from, for people."""
-    return f"{data['episodes']:,} episodes of {data['steps']:,} steps (mean return {data['mean_return']:,.1f})"
+    return f"{data['steps']:,} steps in {data['episodes']:,} episodes (mean return {data['mean_return']:,.1f})"

@@ -84,8 +84,8 @@ def train(
         stack.callback(screen.close)
         stop = guest.stop(logs[0]) if guest else Stop(say=screen.last_words)
         stack.callback(stop.close)
-        what, kind = _what(config, data, len(configs)), jax.devices()[0].device_kind
-        screen.say(f"{config.env}: {what} on {loop.mesh.size} {kind}")
+        what = _what(config, data, len(configs))
+        screen.say(f"{config.env}: {what} on {_devices(loop.mesh.size)}")
         if resume:
             screen.say(_from(done if state else None, max(log.again for log in logs), config.clock_words))
         epoch, seconds = _compiled(loop, plan, screen)
@@ -111,7 +111,8 @@ def _compiled(loop: Loop | StaticLoop | Many, plan: memory.MemoryPlan, screen: S
     screen.say(f"memory: {plan}")
     screen.say("compiling: up to a minute the first time, seconds after that")
     begun_at = time.monotonic()
-    epoch, workspace = loop.compile()
+    with screen.busy("compiling"):
+        epoch, workspace = loop.compile()
     workspace = plan.in_all(workspace)
     plan.refuse(workspace)
     seconds = time.monotonic() - begun_at
@@ -212,6 +213,12 @@ def _loop(config: TrainConfig, run: pathlib.Path | None) -> tuple[Loop | StaticL
         run_folder.refuse_other_data(run, about)
     collecting = Loop(env, config.awr, *sizes, 0 if rows is None else len(rows.valid))
     return collecting, about, lambda seed: begun.state(collecting, seed, found, rows)
+
+
+def _devices(number: int) -> str:
+    """What trains, for people."""
+    kind = jax.devices()[0].device_kind
+    return f"{number} {'CPU device' if kind == 'cpu' else kind}{'s' if kind == 'cpu' and number > 1 else ''}"
 
 
 def _what(config: TrainConfig, data: dict[str, Any] | None, number: int) -> str:

@@ -74,9 +74,13 @@ class Training:
             run.begin(self._of(run, state), self.steps)
         self.last_save = time.monotonic()
         pending: tuple[int, dict[str, jax.Array]] | None = None
-        self.evaluators.compile(self._of(self.runs[0], state, whole=False))
+        with self.screen.busy("compiling the evaluation"):
+            self.evaluators.compile(self._of(self.runs[0], state, whole=False))
         self.stop.careful = True  # from here on there is something to lose
         self.clock.start()
+        if self._share() >= 1:  # killed after its last step, or given less than it has
+            had = f"{self.steps:,} {self.words} and {self.clock.seconds['train'] / 60:.2f} minutes"
+            self.screen.say(f"nothing is left to train: it has {had}; a larger --num_steps or --minutes goes on")
         if due := self._due():  # a stop or a kill has broken it off
             self._evaluate(due, state)
             self.clock.start()
@@ -121,7 +125,8 @@ class Training:
 
     def _evaluate(self, due: Sequence[OneRun], state: TrainState) -> None:
         for run in due:
-            run.evaluate(self._of(run, state, whole=False), self.steps, self._share())
+            with self.screen.busy("evaluating"):
+                run.evaluate(self._of(run, state, whole=False), self.steps, self._share())
 
     def _save(self, state: TrainState) -> None:
         for run in self._sound():
@@ -160,7 +165,8 @@ class Training:
 
     def _finish(self, state: TrainState) -> int:
         """Lets the runs come to their end, and says how to go on."""
-        finished = [run.finish(self._of(run, state, whole=False), self.steps, self._share()) for run in self.runs]
+        with self.screen.busy("saving"):
+            finished = [run.finish(self._of(run, state, whole=False), self.steps, self._share()) for run in self.runs]
         several = len(self.runs) > 1
         if self.stop.asked:
             self.screen.say(f"stopped by {self.stop.asked} at {self.steps:,} {self.words}{' each' if several else ''}")

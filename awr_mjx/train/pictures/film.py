@@ -4,18 +4,16 @@ import dataclasses
 import math
 import pathlib
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Literal
 
 import numpy as np
-import rich.console
-import rich.progress
 
 from awr_mjx.envs.base import exact
 from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.console.files import replacing
+from awr_mjx.train.console.working import track, working
 from awr_mjx.train.engine.player import Player
 from awr_mjx.train.engine.restoring import Step
 from awr_mjx.train.engine.streams import check_seed
@@ -39,9 +37,9 @@ class RenderConfig:
     """What to render."""
 
     run: pathlib.Path
-    """Run folder."""
+    """Run folder, an exported .npz file, or the name of a policy that comes with the project (`play` lists them)."""
     out: pathlib.Path | None = None
-    """File to write: .mp4, .gif, or .png for a sheet of 8 frames spread over the time; RUN/<task>.mp4 if not given."""
+    """File to write: .mp4, .gif, or .png for a sheet of 8 frames; TASK.mp4 in RUN, or here, if not given."""
     step: Step = None
     """Checkpoint, by its env steps, or `best` for that of the best mode return; the newest sound one if not given."""
     seconds: float = 10.0
@@ -119,14 +117,16 @@ def play(live: Live, seed: int, count: int, steps: int) -> list[list[Shown]]:
     Environment i begins as one with the seed `seed` + i would alone; `live` has just begun with `seed`.
     """
     clips = []
-    for i in range(count):
-        if i:
-            live.reset(seed + i)
-        shown = [live.shown]
-        for _ in range(steps - 1):
-            live.step()
-            shown.append(live.shown)
-        clips.append(shown)
+    with working(f"playing {count * steps:,} control steps", count * steps) as tell:
+        for i in range(count):
+            if i:
+                live.reset(seed + i)
+            shown = [live.shown]
+            for _ in range(steps - 1):
+                tell(i * steps + len(shown))
+                live.step()
+                shown.append(live.shown)
+            clips.append(shown)
     return clips
 
 
@@ -213,7 +213,7 @@ def write(
     fps: Fraction,
     size: tuple[int, int],
 ) -> None:
-    """Writes what `out` is to be to `part`, the temporary file, with a bar on the terminal.
+    """Writes what `out` is to be to `part`, the temporary file, and shows how far it is.
 
     Args:
       part: the file that is written.
@@ -227,14 +227,7 @@ def write(
       UserError: if ffmpeg fails.
     """
     kind = out.suffix.lower()
-    shown = rich.progress.track(
-        frames,
-        f"drawing {out.name}",
-        total=count,
-        console=rich.console.Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
+    shown = track(frames, f"drawing {count:,} frames of {size[0]}x{size[1]}", count)
     if kind == ".png":
         video.write_sheet(part, shown, SHEET_COLUMNS)
     else:

@@ -25,8 +25,10 @@ CHASE = "chase"  # the camera that goes after the robot
 TOGETHER_MOST = 100  # robots on one floor
 
 
-def load(run: pathlib.Path, step: Step = None, moved: Moved = STAYED) -> Player:
-    """The policy of a run, as `awr_mjx.train.engine.player.load_policy`, in a process that can draw it.
+def load(
+    run: pathlib.Path, step: Step = None, moved: Moved = STAYED, find: Callable[..., Player] = load_policy
+) -> Player:
+    """The policy of a run, or what else `find` finds under that name, in a process that can draw it.
 
     Raises:
       UserError: if there is none, or it cannot be drawn here.
@@ -36,7 +38,7 @@ def load(run: pathlib.Path, step: Step = None, moved: Moved = STAYED) -> Player:
     jax.config.update("jax_platforms", "cpu")
     start_jax()
     try:
-        player = load_policy(run, step, moved)
+        player = find(run, step, moved)
     except (ImportError, RuntimeError) as error:  # MuJoCo's own, for the same reason
         raise trouble or error from error
     if trouble and not hasattr(player.env, "picture"):

@@ -98,7 +98,7 @@ def test_a_peer_can_have_the_settings_of_another_task() -> None:
     config = peers.PeersBenchmark(env="hopper")
     found = peers.job(config, "ppo:halfcheetah", 2)
     assert found.name == "ppo-halfcheetah-2"
-    assert " ".join(found.args).endswith("--algorithm ppo --eval_seconds 30 --like halfcheetah --eval_physics exact")
+    assert " ".join(found.args).endswith("--algorithm ppo --eval_seconds 60 --like halfcheetah --eval_physics exact")
     assert "--like" not in peers.job(config, "ppo", 2).args
     assert peers.label("ppo:halfcheetah") == "Brax PPO, settings of halfcheetah"
 

@@ -4,6 +4,7 @@ import io
 import os
 import re
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -170,3 +171,23 @@ def test_a_pipe_that_is_closed_has_a_status_of_its_own(monkeypatch: pytest.Monke
     stream.write("words")
     assert status(BrokenPipeError()) == 141
     stream.close()
+
+
+def test_what_it_waits_for_takes_the_place_of_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And in the end nothing of the line that moves is left, in which the newest mode return is not."""
+    monkeypatch.setenv("COLUMNS", "120")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    shown = Screen(None, 3.0)
+    with shown.busy("compiling"):
+        time.sleep(0.4)
+    shown.progress(20_480, 0.5, 100.0, VALUES, 82.8, 0)
+    with shown.busy("evaluating"):
+        time.sleep(0.4)
+    shown.close()
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    lines = [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
+    assert any(re.fullmatch(r"\S* ?compiling 0:00", line) for line in lines), lines
+    (shown_while, *_) = [line for line in lines if "evaluating" in line]
+    assert re.search(r"50%, evaluating 0:00, return 82.8, 20.5k steps, 1:30 of 3:00, 18.7k/s", shown_while)
+    assert "left" not in shown_while and terminal.getvalue().rstrip("\n").endswith("\x1b[2K")

@@ -1,0 +1,40 @@
+"""What a command shows of its work, on a terminal and in a pipe."""
+
+import io
+import re
+import sys
+import time
+
+import pytest
+
+from awr_mjx.train.console import working
+from tests.train.console.test_screen import Terminal
+
+
+def test_a_pipe_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(working, "FIRST", 0.1)
+    monkeypatch.setattr(working, "BETWEEN", 0.1)
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", pipe)
+    for i in working.track(range(4), "drawing ant.mp4"):
+        time.sleep(0.25 if i % 2 == 0 else 0.0)
+    lines = pipe.getvalue().splitlines()
+    assert lines[0] == "drawing ant.mp4 ..."
+    assert re.fullmatch(r"drawing ant\.mp4: 50%, 0:0\d left", lines[-1]), lines
+
+
+def test_what_is_done_at_once_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", pipe)
+    assert list(working.track("abc", "reading")) == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="as it was"), working.working("writing", 2.0):
+        raise ValueError("as it was")
+    assert pipe.getvalue() == ""
+
+
+def test_a_terminal_has_a_bar_that_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    for _ in working.track(iter("ab"), "playing", total=2):
+        time.sleep(0.15)
+    assert "playing" in terminal.getvalue() and terminal.getvalue().rstrip("\n").endswith("\x1b[2K")
