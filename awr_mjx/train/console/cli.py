@@ -17,6 +17,10 @@ from awr_mjx.train.console.errors import UserError
 T = TypeVar("T")
 OWN_TASKS = "--tasks FILE.py, or AWR_MJX_TASKS=FILE.py in the environment: tasks that FILE.py registers are known."
 _BOOLEANS = {"true": "True", "false": "False"}
+_NUMBERS = {  # what Python says of what is none
+    r"invalid literal for int\(\) with base 10: ": "a whole number",
+    r"could not convert string to float: ": "a number",
+}
 
 
 def parse(cls: type[T], args: Sequence[str], *, prog: str, description: str, default: Any = None) -> T:
@@ -80,6 +84,8 @@ def _one_line(box: str) -> str:
         elif parts[-1]:
             parts.append([])
     message, *more = (" ".join(part) for part in parts)
+    for found, kind in _NUMBERS.items():
+        message = re.sub(rf"Error parsing (--\S+): {found}('.*')", rf"\1 must be {kind}, not \2", message)
     alike = [
         re.search(r"(?<=: )--\S+", part) for part in more if part.startswith(("Perhaps you meant", "Arguments similar"))
     ]

@@ -82,7 +82,9 @@ def _file(path: pathlib.Path, limit: int | None) -> DataSet:
                 return from_fields(_Npz(opened, path), path, limit)
         except UserError:
             raise
-        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, RuntimeError) as error:
+        except zipfile.BadZipFile as error:
+            raise UserError(f"{path} is cut off or damaged: {error}") from error
+        except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError) as error:
             raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     if start[:1] == b"\x80" or path.suffix in (".pkl", ".pickle"):
         raise UserError(f"{path} is a pickle: {PICKLE}; save its arrays with numpy.savez as {KNOWN}")

@@ -47,7 +47,7 @@ def test_only_switches_need_no_value() -> None:
         (["--counts", "2"], "Unrecognized options: --counts, 2: did you mean --count? (see program --help)"),
         (["--inner.minute=3", "--fas"], "did you mean --fast and --inner.minutes? (see"),
         (["--xyzzy"], "Unrecognized options: --xyzzy (see program --help)"),
-        (["--count", "x"], "Error parsing --count: "),
+        (["--count", "x"], "--count must be a whole number, not 'x' (see program --help)"),
     ],
 )
 def test_a_wrong_option_gets_the_nearest(args: list[str], words: str) -> None:

@@ -219,7 +219,7 @@ def bad_files(folder: pathlib.Path) -> dict[str, str]:
         "truncated.hdf5": "cannot be read",
         "groups.hdf5": "group",
         "other.npz": "has no observations",
-        "cut.npz": "cannot be read",
+        "cut.npz": "is cut off or damaged",
         "folder": "without a Minari set",
         "spoilt": "metadata.json",
         "none/such-v0": "no Minari set of that id",
