@@ -8,7 +8,7 @@
     film(policy, "hopper.mp4")
 
 Bad input raises `UserError` (a ValueError), `UnknownTask` or `BrokenTask`, whose message is a line that says what to
-write instead; a training in vain raises `Failed`. Everything works as in the programs of `awr_mjx.train`.
+write instead; a training that came to nothing raises `Failed`. Everything works as in the programs of `awr_mjx.train`.
 """
 
 from awr_mjx.api.playing import Evaluation, Film, Policy, evaluate, export, film, load

@@ -57,6 +57,11 @@ def panels_of(path: pathlib.Path, panels: int = 1, share: bool = True) -> Iterat
             plt.close(drawn)
 
 
+def thousands(value: float, _: int) -> str:
+    """A number at an axis, as matplotlib asks for it: '5,000', '0.25'."""
+    return f"{value:,.10g}"
+
+
 def draw_curves(axis: Any, curves: Curves, x: str) -> None:
     """Draws into one matplotlib axis what `draw` draws into each."""
     unit, scale = UNITS[x]
@@ -65,16 +70,21 @@ def draw_curves(axis: Any, curves: Curves, x: str) -> None:
         lines = [np.array([[p[x] / unit, p["mode_return"]] for p in points]).T for points in seeds if points]
         if not lines:
             continue
+        label = f"{name}, mean of {len(lines)} seeds" if len(lines) > 1 else f"{name}, one seed"
+        if len(lines) == 1:
+            axis.plot(*lines[0], color=color, linewidth=2, marker=".", markersize=6, label=label)
+            continue
         for places, values in lines:
             axis.plot(places, values, color=color, linewidth=0.7, alpha=0.5, marker=".", markersize=4)
         grid = np.linspace(0, min(places[-1] for places, _ in lines), 100)
         grid = grid[grid >= max(places[0] for places, _ in lines)]
         if len(grid):
             mean = np.mean([np.interp(grid, places, values) for places, values in lines], axis=0)
-            label = f"{name}, mean of {len(lines)} seeds" if len(lines) > 1 else name
             axis.plot(grid, mean, color=color, linewidth=2, label=label)
         else:
             axis.plot([], [], color=color, label=name)
     axis.set_xlim(left=0.0)
+    axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
+    axis.yaxis.set_major_formatter(thousands)
     axis.set_xlabel(scale)
     axis.legend(fontsize=8)

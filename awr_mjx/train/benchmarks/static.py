@@ -30,6 +30,7 @@ from awr_mjx.train.datasets.flat import with_finals
 from awr_mjx.train.engine import config as settings
 from awr_mjx.train.engine import restoring, surroundings
 from awr_mjx.train.engine.presets import static_preset
+from awr_mjx.train.pictures import theme
 
 KINDS = ("medium", "medium-replay", "medium-expert")
 # What learns, by the arguments of `train.main` and the suffix of the set that it learns from.
@@ -277,11 +278,13 @@ def _draw(found: dict[str, Any], path: pathlib.Path) -> None:
             for place, seen in enumerate(kinds.values()):
                 for i, name in enumerate(LEARNERS):
                     x, values = place - 0.4 + (i + 0.5) * width, seen["learners"][name]
-                    axis.bar(x, statistics.mean(values), width, color=f"C{i}", label=name if not place else None)
-                    axis.plot([x] * len(values), values, "k.", markersize=4)
-                axis.hlines(seen["demo"], place - 0.4, place + 0.4, color="k", linestyle="--", linewidth=1)
-            axis.set_xticks(range(len(kinds)), list(kinds), fontsize=8)
-            axis.set_title(env)
-            axis.grid(axis="y", alpha=0.3)
-        axes[0].set_ylabel("mode return; dashed: mean return of the set")
-        axes[-1].legend(fontsize=8, ncols=len(LEARNERS), loc="upper right", bbox_to_anchor=(1.0, -0.08))
+                    label = None if place else f"{name}, mean and each seed" if not i else name
+                    axis.bar(x, statistics.mean(values), 0.94 * width, color=theme.LINES[i], label=label)
+                    axis.plot([x] * len(values), values, ".", color=theme.INK, markersize=4)
+                label = None if place else "mean return of the set"
+                axis.hlines(seen["demo"], place - 0.4, place + 0.4, theme.INK, "--", linewidth=1, label=label)
+            axis.set_xticks(range(len(kinds)), list(kinds))
+            axis.set_title(f"{env}: mode return")
+            axis.grid(visible=False, axis="x")
+            axis.yaxis.set_major_formatter(plots.thousands)
+        axes[0].legend(fontsize=8, loc="upper left")

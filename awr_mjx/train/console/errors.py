@@ -19,7 +19,7 @@ class UserError(ValueError):
 
 
 class Failed(Exception):
-    """Something was done in vain, such as a training that diverged; the message is one line that says what to do."""
+    """Nothing came of the work, as in a training that diverged; the message is one line that says what to do."""
 
 
 def run_program(main: Callable[[], int]) -> None:

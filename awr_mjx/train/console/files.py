@@ -7,6 +7,8 @@ import os
 import pathlib
 import re
 import secrets
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -25,7 +27,7 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     cannot be written to is found before any long work.
 
     Raises:
-      UserError: if the file system refuses; nothing is left behind then, nor after any other exception.
+      UserError: if the file system refuses; nothing is left behind then, nor after another exception or SIGTERM.
     """
     target = pathlib.Path(os.path.realpath(path))
     # A name that no other program and no file of the user's has, and no longer than a file system takes.
@@ -35,14 +37,33 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
             raise UserError(f"cannot write {path}: it is a folder; name a file in it")
         if path.exists() and not path.is_file():  # /dev/null would be a file from then on
             raise UserError(f"cannot write {path}: it is no file; name a file")
-        part.touch(exist_ok=False)
-        yield part
-        part.replace(target)
+        with _ending_softly():
+            part.touch(exist_ok=False)
+            yield part
+            part.replace(target)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or _inner(str(error))}") from error
     finally:
         with contextlib.suppress(OSError):  # the first error is the one to show
             part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _ending_softly() -> Iterator[None]:
+    """SIGTERM, where nobody else handles it, is an exception in here, and what is half done is removed."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _inner(said: str) -> str:

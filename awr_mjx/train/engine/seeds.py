@@ -56,7 +56,7 @@ def train(commands: list[Command], training: Callable[[Command], tuple[int, path
     failed, runs = 0, dict[int, pathlib.Path]()
     for i, command in enumerate(commands):
         seed = command.config.seed
-        _say(f"seed {seed}, {i + 1} of {len(commands)}")
+        _say(f"seed {seed} ({i + 1} of {len(commands)})")
         try:
             status, runs[seed] = training(command)
         except Failed as error:

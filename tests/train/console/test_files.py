@@ -3,6 +3,9 @@
 import json
 import os
 import pathlib
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -61,3 +64,18 @@ def test_json_has_no_word_for_what_is_not_finite(tmp_path: pathlib.Path) -> None
     text = (tmp_path / "a.json").read_text()
     wanted = {"a": None, "b": [1.5, None, {"c": [None, 2, True]}], "d": "nan"}
     assert json.loads(text, parse_constant=pytest.fail) == wanted
+
+
+TERMINATED = """
+import os, pathlib, signal, sys, time
+from awr_mjx.train.console.files import replacing
+with replacing(pathlib.Path(sys.argv[1])) as part:
+    part.write_text("half")
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+"""
+
+
+def test_what_is_terminated_leaves_nothing_behind(tmp_path: pathlib.Path) -> None:
+    done = subprocess.run([sys.executable, "-c", TERMINATED, tmp_path / "film.mp4"], timeout=60, check=False)
+    assert done.returncode == 128 + signal.SIGTERM and not list(tmp_path.iterdir())
