@@ -47,6 +47,8 @@ def test_each_seed_is_a_run_as_it_is_alone(tmp_path: pathlib.Path) -> None:
     done = trained(tmp_path / "all", 4)
     assert sorted(run.name for run in (tmp_path / "all").iterdir()) == list(SEEDS)
     assert "mode return: " in done.stdout and f"compare: python -m train.report {tmp_path}/all/seed-2" in done.stdout
+    best = max(SEEDS, key=lambda name: summary(tmp_path / "all" / name)["mode_return"])
+    assert f"look:  python -m train.render --run {tmp_path}/all/{best} " in done.stdout
     for name in SEEDS:
         run, seed = tmp_path / "all" / name, int(name[-1])
         runs.train(tmp_path / f"alone-{seed}", 4, "--seed", seed, "--devices", 1)

@@ -1,5 +1,6 @@
 """The host's side of a training: it starts epochs, and between them logs, evaluates and saves the runs in it."""
 
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -174,7 +175,9 @@ class Training:
         stopped = bool(self.stop.asked) and not all(finished)
         if several and self.hints and self._sound():
             lines = [f"go on: {command('train', '--resume', self.folder)}"] if stopped else []
-            for line in (*lines, *closing.compared({run.name: run.folder for run in self.runs})):
+            best = max(self._sound(), key=lambda run: run.evaluations.mode_return or -math.inf)
+            lines += closing.compared({run.name: run.folder for run in self.runs})
+            for line in (*lines, *closing.next_steps(best.folder, self.config.env, self.loop.env, False)):
                 self.screen.say(line)
         if troubles := [run.broken() for run in self.runs if run.trouble]:
             raise Failed("; ".join(troubles))
