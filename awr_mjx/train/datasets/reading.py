@@ -44,20 +44,31 @@ def _found(source: str, limit: int | None) -> DataSet:
             raise UserError(f"{path} is a folder without a Minari set: give {KNOWN}")
         return minari_format.read(folder)
     if not path.exists():
-        folder = minari_format.folder_of(minari_format.root() / source)
-        if folder is None:
-            if not minari_format.ID.fullmatch(source):
-                raise UserError(f"there is no file {source}")
-            raise UserError(
-                f"there is no file {source}, and no Minari set of that id in {minari_format.root()} (fetch one with "
-                f"`minari download {source}`, or set {minari_format.ROOT})"
-            )
-        return minari_format.read(folder)
+        return minari_format.read(_minari_set(source))
     if not path.is_file():
         raise UserError(f"{path} is no file: give {KNOWN}")
     if path.name == "main_data.hdf5" and (path.parent / "metadata.json").is_file():
         return minari_format.read(path.parent)
     return _file(path, limit)
+
+
+def refuse_missing(source: str) -> None:
+    """Raises UserError if there is no file, no folder and no Minari set of that name; nothing is read."""
+    if not pathlib.Path(source).exists():
+        _minari_set(source)
+
+
+def _minari_set(source: str) -> pathlib.Path:
+    """The folder of the Minari set with the id `source`."""
+    folder = minari_format.folder_of(minari_format.root() / source)
+    if folder:
+        return folder
+    if not minari_format.ID.fullmatch(source):
+        raise UserError(f"there is no file {source}")
+    raise UserError(
+        f"there is no file {source}, and no Minari set of that id in {minari_format.root()} (fetch one with "
+        f"`minari download {source}`, or set {minari_format.ROOT})"
+    )
 
 
 def _file(path: pathlib.Path, limit: int | None) -> DataSet:

@@ -13,6 +13,7 @@ from awr_mjx.envs.checks import check_task
 from awr_mjx.train.console import errors
 from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.console.screen import Screen
+from awr_mjx.train.datasets import reading
 from awr_mjx.train.engine import begun, jax_setup, memory, provenance, restoring, run_folder, static_data, together
 from awr_mjx.train.engine import config as settings
 from awr_mjx.train.engine.clock import Clock
@@ -46,6 +47,10 @@ def train(
       Failed: if there is no use in going on.
     """
     begun_at = time.monotonic() if begun_at is None else begun_at
+    if not command.resume:  # a run that goes on has what it needs of them
+        asked = command.config
+        for source in (*asked.logged.data, *([asked.begin] if asked.begin and not begun.is_run(asked.begin) else [])):
+            reading.refuse_missing(source)  # before anything that takes long
     # The working directory may be moved while it trains, and would take a relative folder along.
     resume = command.resume and command.resume.absolute()
     with contextlib.ExitStack() as stack:
