@@ -48,9 +48,7 @@ def train(
     """
     begun_at = time.monotonic() if begun_at is None else begun_at
     if not command.resume:  # a run that goes on has what it needs of them
-        asked = command.config
-        for source in (*asked.logged.data, *([asked.begin] if asked.begin and not begun.is_run(asked.begin) else [])):
-            reading.refuse_missing(source)  # before anything that takes long
+        _refuse_missing(command.config)
     # The working directory may be moved while it trains, and would take a relative folder along.
     resume = command.resume and command.resume.absolute()
     with contextlib.ExitStack() as stack:
@@ -105,6 +103,12 @@ def train(
         training = Training(trained, config, loop, epoch, evaluators, screen, stop, done, clock, hints=not guest)
         seeds = [its.seed for its in configs.values()]
         return training.go(state or (loop.init(seeds) if isinstance(loop, Many) else first(seeds[0]))), training.folder
+
+
+def _refuse_missing(config: TrainConfig) -> None:
+    """Raises UserError, before anything that takes long, if logged data are not there."""
+    for source in (*config.logged.data, *([config.begin] if config.begin and not begun.is_run(config.begin) else [])):
+        reading.refuse_missing(source)
 
 
 def _compiled(loop: Loop | StaticLoop | Many, plan: memory.MemoryPlan, screen: Screen) -> tuple[Any, float]:
