@@ -13,8 +13,6 @@ import pytest
 from PIL import Image
 
 from awr_mjx.train import render
-from awr_mjx.train.console import files
-from awr_mjx.train.engine import config as settings
 from awr_mjx.train.engine.config import TrainConfig
 from awr_mjx.train.engine.player import Player
 from tests.tasks import Walk
@@ -62,14 +60,14 @@ def test_folder_that_is_no_run_is_refused(tmp_path: pathlib.Path, monkeypatch: p
 
 
 def test_a_task_with_a_slash_has_a_movie_in_its_run(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    files.write_json(tmp_path / "config.json", {"settings": settings.to_dict(TrainConfig(env="paper/ant"))})
-    player, drawn = Player(TrainConfig(), Walk(), None, None, 0), list[pathlib.Path]()  # type: ignore[arg-type]
+    config, drawn = TrainConfig(env="paper/ant"), list[pathlib.Path]()
+    player = Player(config, Walk(), None, None, 0)  # type: ignore[arg-type]
 
     def draw(player: Player, config: Any, out: pathlib.Path) -> tuple[list[Any], int, Fraction]:
         drawn.append(out)
         return [], 1, Fraction(1)
 
-    monkeypatch.setattr(render, "load", lambda run, step, moved: player)
+    monkeypatch.setattr(render, "load", lambda *_: player)
     monkeypatch.setattr(render, "render", draw)
     monkeypatch.setattr(sys, "argv", ["program", "--run", str(tmp_path)])
     assert render.main() == 0

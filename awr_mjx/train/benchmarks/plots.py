@@ -29,6 +29,7 @@ def draw(panels: dict[str, Curves], x: str, path: pathlib.Path, levels: Sequence
                 axis.axhline(level, color=theme.MUTED, linewidth=0.8, linestyle="--")
                 place = axis.get_yaxis_transform()
                 axis.text(1.01, level, f"{level:,.0f}", color=theme.MUTED, va="center", transform=place)
+            axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))  # last: limits that are set no longer make room
 
 
 @contextlib.contextmanager
@@ -84,7 +85,6 @@ def draw_curves(axis: Any, curves: Curves, x: str) -> None:
         else:
             axis.plot([], [], color=color, label=name)
     axis.set_xlim(left=0.0)
-    axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
     axis.yaxis.set_major_formatter(thousands)
     axis.set_xlabel(scale)
     axis.legend(fontsize=8)
