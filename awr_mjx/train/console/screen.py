@@ -101,9 +101,9 @@ class Screen:
 
     def _line(self) -> Table:
         """The line that moves, on one row of the terminal."""
-        grid, found = Table.grid(padding=(0, 1, 0, 0)), self._fields
-        if self._busy:
-            words = f"{self._busy[0]} {duration(time.monotonic() - self._busy[1])}"
+        grid, found, busy = Table.grid(padding=(0, 1, 0, 0)), self._fields, self._busy  # another thread draws it
+        if busy:
+            words = f"{busy[0]} {duration(time.monotonic() - busy[1])}"
             found = [*found[:1], (words, words), *(field for field in found[1:] if not field[0].endswith(" left"))]
         if found:
             width = LONG_BAR if self._console.width >= WIDE else BAR

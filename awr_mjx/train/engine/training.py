@@ -175,7 +175,8 @@ class Training:
         stopped = bool(self.stop.asked) and not all(finished)
         if several and self.hints and self._sound():
             lines = [f"go on: {command('train', '--resume', self.folder)}"] if stopped else []
-            best = max(self._sound(), key=lambda run: run.evaluations.mode_return or -math.inf)
+            returns = {run: run.evaluations.mode_return for run in self._sound()}
+            best = max(returns, key=lambda run: -math.inf if returns[run] is None else returns[run] or 0.0)
             lines += closing.compared({run.name: run.folder for run in self.runs})
             for line in (*lines, *closing.next_steps(best.folder, self.config.env, self.loop.env, False)):
                 self.screen.say(line)
