@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 from rich.console import Console
-from rich.progress import track
 from rich.table import Column, Table
 
 from awr_mjx.envs import registry, tables
@@ -26,6 +25,7 @@ from awr_mjx.train.console import cli
 from awr_mjx.train.console.commands import program
 from awr_mjx.train.console.errors import UserError, run_program
 from awr_mjx.train.console.tasks import family
+from awr_mjx.train.console.working import track
 from awr_mjx.train.engine import jax_setup
 from awr_mjx.train.engine.streams import stream
 
@@ -120,7 +120,7 @@ def main() -> int:
     name_column = Column("task", no_wrap=True)
     table = Table(name_column, *columns, title=f"{config.num_envs} environments, {config.steps} random steps each")
     sound, notes = True, list[str]()
-    for name in track(names, "checking", transient=True):
+    for name in track(names, "checking"):
         try:
             env = registry.make(name, config.options)
             found = check(env, config.num_envs, config.steps)

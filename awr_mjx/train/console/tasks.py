@@ -3,12 +3,12 @@
 import importlib
 
 from rich.console import Console
-from rich.progress import track
 from rich.table import Column, Table
 
 from awr_mjx.envs import registry
 from awr_mjx.envs.base import BrokenTask, Env, UnknownTask
 from awr_mjx.envs.registry import FAMILIES
+from awr_mjx.train.console.working import track
 
 
 def show_tasks() -> None:
@@ -23,7 +23,7 @@ def show_tasks() -> None:
         except UnknownTask as missing:
             notes.append(str(missing))
     table = Table(Column("task", no_wrap=True), "observation", "action", "time limit", "control step", "source")
-    for name, source in track(found, "building every task once", transient=True):
+    for name, source in track(found, "building every task once"):
         try:
             env = registry.make(name)
         except (UnknownTask, BrokenTask) as broken:

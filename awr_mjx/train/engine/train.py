@@ -227,7 +227,7 @@ def _loop(config: TrainConfig, run: pathlib.Path | None) -> tuple[Loop | StaticL
 def _devices(number: int) -> str:
     """What trains, for people."""
     kind = jax.devices()[0].device_kind
-    return f"{number} {'CPU device' if kind == 'cpu' else kind}{'s' if kind == 'cpu' and number > 1 else ''}"
+    return f"{number} {kind}" if kind != "cpu" else "1 CPU device" if number == 1 else f"{number} CPU devices"
 
 
 def _what(config: TrainConfig, data: dict[str, Any] | None, number: int) -> str:

@@ -175,8 +175,7 @@ class Training:
         stopped = bool(self.stop.asked) and not all(finished)
         if several and self.hints and self._sound():
             lines = [f"go on: {command('train', '--resume', self.folder)}"] if stopped else []
-            returns = {run: run.evaluations.mode_return for run in self._sound()}
-            best = max(returns, key=lambda run: -math.inf if returns[run] is None else returns[run] or 0.0)
+            best = max(self._sound(), key=_worth)
             lines += closing.compared({run.name: run.folder for run in self.runs})
             for line in (*lines, *closing.next_steps(best.folder, self.config.env, self.loop.env, False)):
                 self.screen.say(line)
@@ -188,3 +187,9 @@ class Training:
             for line in closing.next_steps(self.folder, self.config.env, self.loop.env, stopped):
                 self.screen.say(line)
         return 0
+
+
+def _worth(run: OneRun) -> float:
+    """The newest mode return of a run, by which runs are compared; one that was never evaluated comes last."""
+    found = run.evaluations.mode_return
+    return -math.inf if found is None else found
