@@ -81,6 +81,7 @@ def test_two_devices_share_them_out(tmp_path: pathlib.Path) -> None:
     words = [*SMALL, "--num_seeds", 4, "--devices", 2, "--run_dir", tmp_path / "two", "--num_steps", 3 * PER_ITERATION]
     done = runs.program(*words, env=two)
     assert done.returncode == 0, done.stderr
+    assert "an iteration: 8 steps of each; ring: 16 rows (the preset's 64 have 32 and 128)\n" in done.stdout
     done = runs.program("--resume", tmp_path / "two", "--num_steps", 5 * PER_ITERATION, env=two)
     assert done.returncode == 0, done.stderr
     assert "4 trainings in one program" in done.stdout and "on 2 CPU devices" in done.stdout, done.stdout

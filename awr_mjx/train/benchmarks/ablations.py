@@ -18,6 +18,7 @@ from awr_mjx.train.benchmarks.campaign import Job
 from awr_mjx.train.console import cli
 from awr_mjx.train.console.commands import program
 from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.engine import surroundings
 from awr_mjx.train.engine.presets import preset
 
 VARIANTS = {
@@ -37,7 +38,7 @@ class Ablations:
     env: str = "hopper"
     """Task, with its preset."""
     seeds: int = 3
-    """Trainings of each variant."""
+    """Trainings of each variant; on an accelerator, in one program."""
     num_steps: int = 0
     """Env steps of each training; the preset's if not given."""
     at_once: int = 1
@@ -74,14 +75,15 @@ def main(args: list[str]) -> int:
     steps = config.num_steps or preset(config.env).num_steps
     common = ("--env", config.env, "--num_steps", str(steps), "--num_evals", "20")
     given = (*common, *campaign.physics(config.eval_physics))
-    todo: dict[str, list[Job]] = {name: [] for name in variants(config)}
-    for seed in range(config.seeds):  # seed by seed, so that an early stop leaves something to compare
-        for name, chosen in variants(config).items():
-            slug = "_".join(chosen).removeprefix("--variant_").removeprefix("--")  # the same for the same training
-            todo[name].append(Job(f"{slug}-{seed}", (*given, "--seed", str(seed), *chosen)))
-    in_order = {todo[name][seed].name: todo[name][seed] for seed in range(config.seeds) for name in todo}
+    at_once = surroundings.accelerator()  # as quick for several as for one there
+    todo: dict[str, list[Job]] = {}
+    for name, chosen in variants(config).items():
+        slug = "_".join(chosen).removeprefix("--variant_").removeprefix("--")  # the same for the same training
+        todo[name] = campaign.of_seeds(slug, given, chosen, config.seeds, at_once)
+    by_seed = zip(*todo.values(), strict=True)  # so that an early stop leaves something to compare
+    in_order = {job.name: job for jobs in by_seed for job in jobs}
     campaign.train(list(in_order.values()), folder, config.at_once)
-    curves = {name: [campaign.trained(folder / job.name) for job in jobs] for name, jobs in todo.items()}
+    curves = {name: [campaign.trained(run) for job in jobs for run in job.runs(folder)] for name, jobs in todo.items()}
     both = any(campaign.FAST in points[-1] for seeds in curves.values() for points in seeds)
     head = ("variant", "final mode return of each seed", "mean", "best", *(("mean, fast physics",) if both else ()))
     table = Table(*head, title=f"{config.env}, {steps:,} env steps")

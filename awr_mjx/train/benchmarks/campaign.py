@@ -27,7 +27,7 @@ from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.console.screen import number
 from awr_mjx.train.console.unfailing import Unfailing
 from awr_mjx.train.engine import config as settings
-from awr_mjx.train.engine import jax_setup, lock, metrics_log, restoring, surroundings
+from awr_mjx.train.engine import jax_setup, lock, metrics_log, restoring, surroundings, together
 from awr_mjx.train.engine.command_line import parse
 from awr_mjx.train.engine.signals import Stop
 
@@ -38,12 +38,28 @@ FAST = "mode_return_fast"  # where the mode return is that of the exact physics,
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A training: its folder's `name`, and the module and arguments of its program, without `--run_dir`."""
+    """A training: its folder's `name`, and the module and arguments of its program, without `--run_dir`.
+
+    One of several `seeds` in one program has a run of each of them in its folder.
+    """
 
     name: str
     args: tuple[str, ...]
     module: str = MAIN
     env: dict[str, str] = dataclasses.field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
+
+    def runs(self, folder: pathlib.Path) -> list[pathlib.Path]:
+        """The folders of its runs in that of the campaign."""
+        own = folder / self.name
+        return [own / together.SEED.format(seed) for seed in self.seeds] or [own]
+
+
+def of_seeds(name: str, common: Sequence[str], own: Sequence[str], number: int, at_once: bool) -> list[Job]:
+    """Trainings with the seeds from 0 on: a program for each, or one for all `at_once`."""
+    if at_once and number > 1:
+        return [Job(name, (*common, *own), seeds=tuple(range(number)))]
+    return [Job(f"{name}-{seed}", (*common, "--seed", str(seed), *own)) for seed in range(number)]
 
 
 def default_folder(kind: str, env: str) -> pathlib.Path:
@@ -64,7 +80,8 @@ def cores(run: pathlib.Path) -> int | None:
 
 def _command(job: Job) -> dict[str, Any]:
     # Folders of before the programs moved into `awr_mjx` go on.
-    return {"module": job.module.removeprefix("awr_mjx."), "args": list(job.args)}
+    seeds = {"seeds": list(job.seeds)} if job.seeds else {}
+    return {"module": job.module.removeprefix("awr_mjx."), "args": list(job.args), **seeds}
 
 
 def settings_of(args: Sequence[str]) -> settings.TrainConfig:
@@ -84,19 +101,25 @@ def _check(job: Job, run: pathlib.Path) -> None:
     if job.module != MAIN:
         return
     now = settings_of(job.args)
-    if (run / "config.json").is_file():
+    if _begun(job, run):
         # A preset or a variant may have changed since: what is there would be mixed with what it is now.
-        then = settings.read(run)
+        then = together.read(run)
         changed = settings.differences(then, dataclasses.replace(now, devices=then.devices))
         if changed:
             raise UserError(f"{run} has other settings ({', '.join(changed)}): move it, or choose another --folder")
 
 
+def _begun(job: Job, run: pathlib.Path) -> bool:
+    """Whether there is something in `run` to go on with."""
+    runs = job.runs(run.parent)
+    return any(restoring.steps(one) or (job.module == MAIN and (one / "config.json").is_file()) for one in runs)
+
+
 def _start(job: Job, run: pathlib.Path, own: list[int]) -> subprocess.Popen[bytes]:
     """Starts a job on some CPU cores, or goes on with it where it has begun; its output is in `run`.log."""
     files.write_json(_note(run), _command(job) | {"cores": len(own) or jax_setup.cores()})
-    place = ["--run_dir", str(run)]
-    if restoring.steps(run) or (job.module == MAIN and (run / "config.json").is_file()):
+    place = ["--run_dir", str(run), *(["--num_seeds", str(len(job.seeds))] if job.seeds else [])]
+    if _begun(job, run):
         place = ["--resume", str(run)]
     elif run.exists():
         shutil.rmtree(run)
@@ -172,7 +195,7 @@ def _work(jobs: Sequence[Job], folder: pathlib.Path, at_once: int) -> None:
     """Trains what is not finished; see `train`."""
     every = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     free = [every[i::at_once] for i in range(at_once)]
-    waiting = [job for job in jobs if not _finished(folder / job.name)]
+    waiting = [job for job in jobs if not _finished(job, folder)]
     console = Console(file=cast(IO[str], Unfailing(sys.stdout)), highlight=False, soft_wrap=True)
     console.print(f"{len(jobs)} trainings, {len(jobs) - len(waiting)} of them there already, in {folder}")
     had = {job.name: cores(folder / job.name) or len(free[0]) for job in jobs if job not in waiting}
@@ -192,10 +215,10 @@ def _work(jobs: Sequence[Job], folder: pathlib.Path, at_once: int) -> None:
                 free.append(own)
                 if process.returncode:
                     raise UserError(f"{job.name} failed: {_last_line(folder / f'{job.name}.log')}")
-                if not _finished(folder / job.name):
+                if not _finished(job, folder):
                     raise UserError(f"{job.name} was stopped: give the same command to go on with it")
-                reached = curve(folder / job.name)[-1:]
-                words = f"mode return {number(reached[0]['mode_return'])}" if reached else "never evaluated"
+                reached = [number(points[-1]["mode_return"]) for run in job.runs(folder) if (points := curve(run))]
+                words = f"mode return {', '.join(reached)}" if reached else "never evaluated"
                 console.print(f"{datetime.datetime.now():%H:%M} {job.name}: {words}, {len(waiting)} waiting")
         if stop.asked:
             ours = [job for job, _, _ in working if job.module == MAIN]
@@ -210,7 +233,11 @@ def _work(jobs: Sequence[Job], folder: pathlib.Path, at_once: int) -> None:
         stop.close()
 
 
-def _finished(run: pathlib.Path) -> bool:
+def _finished(job: Job, folder: pathlib.Path) -> bool:
+    return all(_is_finished(run) for run in job.runs(folder))
+
+
+def _is_finished(run: pathlib.Path) -> bool:
     path = run / "summary.json"
     summary = files.read_object(path)
     if path.is_file() and "finished" not in summary:

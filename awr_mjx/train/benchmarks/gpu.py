@@ -104,7 +104,7 @@ def resumed_exactly(measuring: Measuring, config: GpuBenchmark, envs: int, flags
 
     def train(what: str, run: pathlib.Path, share: float) -> bool:
         steps = max(round(EXACT_ITERATIONS * share), 1)
-        per_iteration = envs * campaign.settings_of(["--env", config.env]).awr.rollout_steps
+        per_iteration = campaign.settings_of(list(map(str, settings))).epoch_steps
         args = ["--resume", run] if run.exists() else [*settings, "--run_dir", run]
         return measuring.run(what, [*args, "--num_steps", steps * per_iteration], flags, campaign.MAIN)
 

@@ -160,16 +160,18 @@ def main(args: list[str]) -> int:
     if config.samples < 0 or any(config.samples % count for count in config.num_envs):
         raise UserError(f"samples must be a multiple of every number of environments, not {config.samples}")
     registry.find(config.env)
-    awr = preset(config.env).awr
     wanted = []
     for num_envs in config.num_envs:
-        settings = dataclasses.replace(awr, rollout_steps=config.samples // num_envs or awr.rollout_steps)
-        wanted.append(TrainConfig(env=config.env, num_envs=num_envs, devices=config.devices, awr=settings))
+        one = preset(config.env, num_envs)  # as a training would have it
+        if config.samples:
+            awr = dataclasses.replace(preset(config.env).awr, rollout_steps=config.samples // num_envs)
+            one = dataclasses.replace(one, awr=awr)
+        wanted.append(TrainConfig(env=config.env, num_envs=num_envs, devices=config.devices, awr=one.awr))
         wanted[-1].validate()
     lapack, devices = registry.calls_lapack(config.env, registry.TaskOptions()), config.devices or jax_setup.cores()
     jax_setup.start_jax(lapack, devices, reserve=True)
     env = registry.make(config.env)
-    about = {"env": config.env, "device": jax.devices()[0].device_kind, "settings": dataclasses.asdict(awr)}
+    about = {"env": config.env, "device": jax.devices()[0].device_kind, "settings": dataclasses.asdict(wanted[0].awr)}
     measured = []
     with results.growing(WIDTH) as show:
         for one in wanted:

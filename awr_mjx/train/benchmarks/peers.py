@@ -25,6 +25,7 @@ from awr_mjx.train.engine import config as settings
 
 PEERS = ("ppo", "sac")
 EVALUATION_SECONDS = 60  # of training between two; one in two physics takes half a minute of a core
+LATE_SECONDS = 3.0  # that one may come after its minute, since epochs are whole
 FIRST_MINUTES = 3.0  # from here on, who is ahead is counted
 
 
@@ -83,8 +84,9 @@ def label(algorithm: str) -> str:
 
 
 def at(points: list[Point], minute: float, name: str = "mode_return") -> float:
-    """The mode return of the newest evaluation at or before a minute of training; NaN if there is none."""
-    before = [point.get(name, math.nan) for point in points if point["train_seconds"] <= 60 * minute]
+    """The mode return of the newest evaluation up to a minute of training; NaN if there is none."""
+    last = 60 * minute + LATE_SECONDS
+    before = [point.get(name, math.nan) for point in points if point["train_seconds"] <= last]
     return before[-1] if before else math.nan
 
 

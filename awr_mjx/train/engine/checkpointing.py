@@ -25,6 +25,12 @@ from awr_mjx.train.engine.memory import human
 from awr_mjx.train.engine.restoring import mode_returns, steps
 
 
+@jax.jit
+def _copied(tree: Any) -> Any:
+    """A save's own arrays: training goes on with the donated ones. One program for all runs that are saved."""
+    return jax.tree.map(jnp.copy, tree)
+
+
 class _Best:
     """An Orbax `PreservationPolicy`: keeps the best checkpoint of `saves`, and the one whose return is awaited.
 
@@ -60,8 +66,6 @@ class Checkpoints:
             preservation_policy=policies.AnyPreservationPolicy(keeps), cleanup_tmp_directories=True
         )
         self._manager = ocp.CheckpointManager(folder(run), options=options)
-        # Training goes on with the donated state while the save is under way, so the save needs a copy of its own.
-        self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
 
     def set_aside_after(self, steps_done: int) -> None:
         """Renames checkpoints newer than `steps_done`: damaged ones, or the run would not have resumed before them."""
@@ -82,7 +86,7 @@ class Checkpoints:
         empty = step == 0 and not getattr(state.ring, "kept", 0)  # at the start, but for what it began with
         if not self.with_ring or empty:
             items.pop("ring", None)
-        items = self._copy(items)
+        items = _copied(items)
         meta: dict[str, Any] = {"format": FORMAT, self.clock: step}
         meta["leaves"] = {name: [*kind, checksum(leaf)] for name, (kind, leaf) in described(items).items()}
         arrays = {name: ocp.args.StandardSave(storable(item)) for name, item in items.items()}

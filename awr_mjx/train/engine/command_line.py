@@ -59,7 +59,7 @@ def parse(args: list[str]) -> Command:
         raise UserError(f"name the task that the data are of with --env ({absent.NAME} if it is not here)")
     if env == absent.NAME and not (static or saved):
         raise UserError(f"--env {absent.NAME} is for logged data: name a set with --data")
-    start = saved or (static_preset(env or "") if static else preset(env or TrainConfig.env))
+    start = saved or (static_preset(env or "") if static else _preset(env or TrainConfig.env, args))
     if begin and not saved:
         start = begun.with_networks(start, begin)
     if variant not in VARIANTS:
@@ -87,6 +87,14 @@ def parse(args: list[str]) -> Command:
         begun.refuse_other_networks(config, begin)
     warn(_without_effect(config, args))
     return dataclasses.replace(command, config=config)
+
+
+def _preset(env: str, args: list[str]) -> TrainConfig:
+    """The preset, for as many environments as are asked for, unless the steps that each takes are asked for too."""
+    num_envs, rollout_steps = (cli.peek(args, name, None) for name in ("num_envs", "rollout_steps"))
+    if rollout_steps is not None or not (num_envs or "").replace("_", "").isdecimal():
+        return preset(env)
+    return preset(env, int(num_envs or 0))
 
 
 def _resumed(command: Command, saved: TrainConfig) -> Command:

@@ -30,7 +30,7 @@ class TrainConfig:
     task: Annotated[TaskOptions, tyro.conf.arg(name="env")] = dataclasses.field(default_factory=TaskOptions)
     """Options of the task."""
     num_envs: int = 4096
-    """Environments that step in parallel."""
+    """Environments that step in parallel; unless --rollout_steps is given, iteration and ring keep their samples."""
     num_steps: int = 8_000_000
     """Env steps to train for, all environments together (rounded up to whole epochs); with --data, gradient steps."""
     minutes: float = 0.0

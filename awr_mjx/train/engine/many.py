@@ -44,6 +44,7 @@ class Many:
         iterations = jax.vmap(self._iterations, in_axes=(self._axes, 0), out_axes=(self._axes, 0))
         self._init_program = self._shared_out(first, (FIRST,), self.layout)
         self._epoch = self._shared_out(iterations, (self.layout, FIRST), (self.layout, FIRST), donate_argnums=0)
+        self._pick = jax.jit(self._picked)  # one program: an operation for each array would take longer than a save
 
     def _refuse_overflow(self) -> None:
         """Raises BrokenTask if the task cannot step that many environments at once."""
@@ -80,11 +81,15 @@ class Many:
     def training(self, state: TrainState, number: int, whole: bool = True) -> TrainState:
         """The state of one training, on the device that has it; if not `whole`, without its ring and environments."""
         device, place = self.mesh.devices.flat[number // self._share], number % self._share
-        axes = self._axes if whole else self._axes.replace(ring=None, env=None)
         state = state if whole else state.replace(ring=None, env=None)  # type: ignore[attr-defined]
+        return self._pick(jax.tree.map(lambda x: _lies_on(device, x), state), np.int32(place))
+
+    def _picked(self, state: TrainState, place: jax.Array) -> TrainState:
+        """One of the trainings that lie on one device, to be jitted."""
+        axes = self._axes if state.ring is not None else self._axes.replace(ring=None, env=None)
 
         def pick(axis: int | None, branch: Any) -> Any:
-            return jax.tree.map(lambda x: _lies_on(device, x)[() if axis is None else place], branch)
+            return jax.tree.map(lambda x: x if axis is None else x[place], branch)
 
         return jax.tree.map(pick, axes, state, is_leaf=lambda x: x is None)
 

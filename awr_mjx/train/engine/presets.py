@@ -1,6 +1,7 @@
 """Settings per task, each with the reason; any of them can be overridden on the command line."""
 
 import dataclasses
+import math
 
 from awr_mjx.algorithm.config import AwrConfig
 from awr_mjx.train.engine.config import TrainConfig
@@ -93,14 +94,45 @@ AUTHORS_IMITATION = dataclasses.replace(
 )
 
 PRESETS: dict[str, TrainConfig] = {}
+LEAST_ROWS = 24  # of a ring that has its samples from more environments than a preset's: traces of TD(0.95) fit
 
 
-def preset(env: str) -> TrainConfig:
+def preset(env: str, num_envs: int = 0) -> TrainConfig:
     """The settings for task `env`: its own preset, or those for robots with values in units of the returns.
 
-    Rewards of a task that nobody has tuned for may be of any size (docs/decisions.md).
+    Rewards of a task that nobody has tuned for may be of any size (docs/decisions.md). With `num_envs`, they are as
+    `for_envs` has them.
     """
-    return PRESETS.get(env, TrainConfig(env=env, num_envs=1024, awr=dataclasses.replace(ROBOT, value_units="returns")))
+    robots = TrainConfig(env=env, num_envs=1024, awr=dataclasses.replace(ROBOT, value_units="returns"))
+    found = PRESETS.get(env, robots)
+    return for_envs(found, num_envs) if num_envs > 0 else found
+
+
+def for_envs(config: TrainConfig, num_envs: int) -> TrainConfig:
+    """`config` for `num_envs` environments, so that it learns as much from an env step as with its own number.
+
+    An iteration has as many samples as before, and so has the ring, but at least `LEAST_ROWS` rows. Where one control
+    step of all environments is more than an iteration's samples, minibatches are larger in proportion.
+    """
+    awr, samples = config.awr, config.num_envs * config.awr.rollout_steps
+    steps = max(1, round(samples / num_envs))
+    rows = max(min(LEAST_ROWS, awr.capacity), samples * awr.buffer_blocks / num_envs)
+    awr = dataclasses.replace(
+        awr,
+        rollout_steps=steps,
+        buffer_blocks=math.ceil(rows / steps),
+        batch_size=awr.batch_size * max(1, num_envs * steps // samples),
+    )
+    return dataclasses.replace(config, num_envs=num_envs, awr=awr)
+
+
+def followed(config: TrainConfig) -> str:
+    """A line on how settings follow another number of environments than the preset's; empty where there is no need."""
+    own, awr = preset(config.env), config.awr
+    if config.logged or config.num_envs == own.num_envs:
+        return ""
+    theirs = f"the preset's {own.num_envs} have {own.awr.rollout_steps} and {own.awr.capacity}"
+    return f"an iteration: {awr.rollout_steps} steps of each; ring: {awr.capacity} rows ({theirs})"
 
 
 def static_preset(env: str) -> TrainConfig:

@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import subprocess
+import sys
 
 import jax
 
@@ -13,6 +15,13 @@ PROJECT = pathlib.Path(__file__).parents[3]  # the folder that the package lies 
 def of_programs() -> dict[str, str]:
     """An environment in which programs that are started find this project, wherever it lies."""
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))}
+
+
+def accelerator() -> bool:
+    """Whether JAX finds one; asked of another process, since the programs to be started are to have its memory."""
+    asks = [sys.executable, "-P", "-c", "import jax; print(jax.devices()[0].platform)"]
+    told = subprocess.run(asks, capture_output=True, text=True, check=False).stdout.split()
+    return bool(told) and told[-1] != "cpu"
 
 
 def was_used() -> bool:

@@ -25,7 +25,7 @@ from awr_mjx.train.engine.loop import Loop, TrainState
 from awr_mjx.train.engine.many import Many
 from awr_mjx.train.engine.metrics_log import MetricsLog
 from awr_mjx.train.engine.one_run import OneRun
-from awr_mjx.train.engine.presets import PRESETS
+from awr_mjx.train.engine.presets import PRESETS, followed
 from awr_mjx.train.engine.signals import Stop
 from awr_mjx.train.engine.static_loop import StaticLoop
 from awr_mjx.train.engine.training import Training
@@ -87,10 +87,10 @@ def train(
         stack.callback(screen.close)
         stop = guest.stop(logs[0]) if guest else Stop(say=screen.last_words)
         stack.callback(stop.close)
-        what = _what(config, data, len(configs))
-        screen.say(f"{config.env}: {what} on {_devices(loop.mesh.size)}")
-        if resume:
-            screen.say(_from(done if state else None, max(log.again for log in logs), config.clock_words))
+        screen.say(f"{config.env}: {_what(config, data, len(configs))} on {_devices(loop.mesh.size)}")
+        again = max(log.again for log in logs)
+        if line := _from(done if state else None, again, config.clock_words) if resume else followed(config):
+            screen.say(line)
         epoch, seconds = _compiled(loop, plan, screen)
         if resume:
             for run, its in zip(runs, configs.values(), strict=True):

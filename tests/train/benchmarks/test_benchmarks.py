@@ -103,6 +103,13 @@ def test_a_peer_can_have_the_settings_of_another_task() -> None:
     assert peers.label("ppo:halfcheetah") == "Brax PPO, settings of halfcheetah"
 
 
+def test_an_evaluation_a_moment_after_its_minute_is_that_minutes() -> None:
+    """An epoch ends some tenths of a second after it; the next evaluation comes half a minute later."""
+    curve = points((0.0, 1.0), (1.01, 2.0), (1.2, 3.0), (2.04, 4.0))
+    assert [peers.at(curve, minute) for minute in (0.5, 1.0, 1.5, 2.0)] == [1.0, 2.0, 3.0, 4.0]
+    assert np.isnan(peers.at(curve[1:], 0.9))
+
+
 def test_the_ablations_are_the_papers() -> None:
     found = ablations.variants(ablations.Ablations(env="paper/hopper"))
     assert found["AWR"] == ("--variant", "awr")
@@ -112,6 +119,21 @@ def test_the_ablations_are_the_papers() -> None:
     # A tenth of six blocks is one, and one block is on-policy.
     found = ablations.variants(ablations.Ablations(env="halfcheetah"))
     assert (found["ring x 0.1"], found["ring x 10"]) == (("--variant", "on_policy"), ("--buffer_blocks", "60"))
+
+
+@pytest.mark.parametrize(("there", "names"), [(False, ["awr-0", "awr-1"]), (True, ["awr"])])
+def test_an_accelerator_trains_all_seeds_of_a_variant_at_once(
+    there: bool, names: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    trained: list[campaign.Job] = []
+    monkeypatch.setattr(ablations.surroundings, "accelerator", lambda: there)
+    monkeypatch.setattr(campaign, "train", lambda jobs, *_: trained.extend(jobs))
+    monkeypatch.setattr(campaign, "trained", lambda _: [TRAINED])
+    args = ["--env", "hopper", "--seeds", "2", "--folder", str(tmp_path / "runs"), "--out", str(tmp_path / "x.json")]
+    assert ablations.main(args) == 0
+    assert [job.name for job in trained if job.name.startswith("awr")] == names
+    runs = [run for job in trained if "--variant" in job.args and "awr" in job.args for run in job.runs(tmp_path)]
+    assert len(runs) == 2 and len(trained) == 7 * len(names)
 
 
 def test_a_figure_is_drawn(tmp_path: pathlib.Path) -> None:

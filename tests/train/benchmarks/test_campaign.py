@@ -15,7 +15,7 @@ from awr_mjx.train.console.errors import UserError
 from awr_mjx.train.engine import config as settings
 from awr_mjx.train.engine import lock
 from awr_mjx.train.engine.command_line import parse
-from tests.runs import running
+from tests.runs import PER_ITERATION, SMALL, everything, running
 from tests.trained import wait_for
 
 # A stand-in for a training: it counts its starts in a file beside its folder, and writes a curve.
@@ -203,3 +203,25 @@ def test_ctrl_c_lets_every_training_save(tmp_path: pathlib.Path, times: int) -> 
 def test_a_line_that_a_full_disk_has_cut_off_is_left_out(tmp_path: pathlib.Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"env_steps": 1, "mode_return": 2.0}\n{"env_steps": 2, "mo\n')
     assert campaign.curve(tmp_path) == [{"env_steps": 1, "mode_return": 2.0}]
+
+
+def test_seeds_of_one_program_are_runs_of_their_own(tmp_path: pathlib.Path) -> None:
+    """What is finished is not trained again, what is not goes on, and each run has its curve."""
+    common = [*SMALL, "--num_steps", str(2 * PER_ITERATION)]
+    apart = campaign.of_seeds("awr", common, ["--beta", "2"], 2, at_once=False)
+    assert [job.name for job in apart] == ["awr-0", "awr-1"] and apart[1].runs(tmp_path) == [tmp_path / "awr-1"]
+    (both,) = campaign.of_seeds("awr", common, ["--beta", "2"], 2, at_once=True)
+    runs = both.runs(tmp_path)
+    assert runs == [tmp_path / "awr" / "seed-0", tmp_path / "awr" / "seed-1"]
+    campaign.train([both], tmp_path)
+    assert all(settings.read(run).awr.beta == 2 and campaign.curve(run) for run in runs)
+    before = everything(tmp_path / "awr")
+    campaign.train([both], tmp_path)
+    assert everything(tmp_path / "awr") == before
+    summary = runs[1] / "summary.json"
+    summary.write_text(summary.read_text().replace('"finished": true', '"finished": false'))
+    with pytest.raises(UserError, match=r"awr failed: .* already"):  # it was gone on with, not anew
+        campaign.train([both], tmp_path)
+    (other,) = campaign.of_seeds("awr", common, ["--beta", "3"], 2, at_once=True)
+    with pytest.raises(UserError, match="not of this command"):
+        campaign.train([other], tmp_path)

@@ -23,13 +23,14 @@ def test_training_takes_the_options_of_a_task() -> None:
 def test_a_batch_size_that_was_not_asked_for_fits_the_ring(capsys: pytest.CaptureFixture[str]) -> None:
     rows = parse(["--env", "mine"]).config.awr.capacity
     assert capsys.readouterr().err == ""
-    config = parse(["--env", "mine", "--num_envs", "64"]).config
+    few = ["--env", "mine", "--num_envs", "64", "--rollout_steps", "4"]
+    config = parse(few).config
     assert config.awr.batch_size == 64 * rows
     said = capsys.readouterr().err
     assert said.startswith(f"warning: batch_size is {64 * rows}, not 4096: ") and said.count("\n") == 1
     for asked in (["--batch_size", "4096"], ["--batch-size=4096"]):
         with pytest.raises(UserError, match="batch_size 4096 is larger than the replay ring"):
-            parse(["--env", "mine", "--num_envs", "64", *asked])
+            parse([*few, *asked])
 
 
 @pytest.mark.parametrize(
@@ -88,3 +89,18 @@ def test_what_has_an_effect_is_not(args: str, capsys: pytest.CaptureFixture[str]
 )
 def test_where_minutes_are_named_alone_nothing_else_ends_a_run(args: str, steps: int) -> None:
     assert parse(args.split()).config.num_steps == steps
+
+
+@pytest.mark.parametrize(
+    ("args", "steps", "rows"),
+    [
+        ("--env ant", 4, 24),
+        ("--env ant --num_envs 512", 16, 96),
+        ("--env ant --num-envs=4_096", 2, 24),
+        ("--env ant --num_envs 4096 --rollout_steps 4", 4, 24),  # who says how many steps, says what an iteration is
+        ("--env ant --num_envs 512 --buffer_blocks 2", 16, 32),
+    ],
+)
+def test_settings_follow_the_environments_that_are_asked_for(args: str, steps: int, rows: int) -> None:
+    awr = parse(args.split()).config.awr
+    assert (awr.rollout_steps, awr.capacity) == (steps, rows)

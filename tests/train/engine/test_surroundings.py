@@ -81,3 +81,12 @@ def test_without_a_place_for_compiled_programs_there_is_a_warning(
 def test_compiled_programs_have_a_place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert surroundings.cache_folder() == str(tmp_path / "awr_mjx" / "jax")
+
+
+@pytest.mark.parametrize(
+    ("told", "there"), [("gpu\n", True), ("a remark\ncuda\n", True), ("cpu\n", False), ("", False)]
+)
+def test_an_accelerator_is_asked_for(told: str, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = subprocess.CompletedProcess[str]([], 0, told)
+    monkeypatch.setattr(surroundings.subprocess, "run", lambda *_, **__: done)
+    assert surroundings.accelerator() is there
