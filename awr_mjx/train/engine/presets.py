@@ -149,8 +149,8 @@ def _add(config: TrainConfig) -> None:
 # std that does not follow the policy leaves all of that to its mean. Weights that grow fast and are cut early learn
 # faster (1,024 environments, mean of four seeds after 5M: 3,917 against 3,042). A horizon of 100 control steps bears a
 # jump too high every 400 for a fifth more speed, and so it is 333 once the ant runs: that long from the start, it
-# learns to run more slowly. Noise costs torque and throws it too high in the end, so the std falls; from 0.3, wider
-# than the others', since the gaits found with it are faster in Gymnasium (seed 1 after 22M: 4,763 against 4,562).
+# learns to run more slowly. Noise costs torque and throws it too high in the end, so the std falls; from 0.3 and not
+# from 0.2, with which a slow seed was slower in Gymnasium (4,562 after 22M against 4,763; a fast one 6,242 and 6,090).
 _add(
     TrainConfig(
         env="ant",
