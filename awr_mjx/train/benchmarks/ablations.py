@@ -75,11 +75,11 @@ def main(args: list[str]) -> int:
     steps = config.num_steps or preset(config.env).num_steps
     common = ("--env", config.env, "--num_steps", str(steps), "--num_evals", "20")
     given = (*common, *campaign.physics(config.eval_physics))
-    at_once = surroundings.accelerator()  # as quick for several as for one there
+    one_program = config.seeds > 1 and surroundings.accelerator()  # as quick for several as for one there
     todo: dict[str, list[Job]] = {}
     for name, chosen in variants(config).items():
         slug = "_".join(chosen).removeprefix("--variant_").removeprefix("--")  # the same for the same training
-        todo[name] = campaign.of_seeds(slug, given, chosen, config.seeds, at_once)
+        todo[name] = campaign.of_seeds(slug, given, chosen, config.seeds, one_program)
     by_seed = zip(*todo.values(), strict=True)  # so that an early stop leaves something to compare
     in_order = {job.name: job for jobs in by_seed for job in jobs}
     campaign.train(list(in_order.values()), folder, config.at_once)

@@ -55,9 +55,9 @@ class Job:
         return [own / together.SEED.format(seed) for seed in self.seeds] or [own]
 
 
-def of_seeds(name: str, common: Sequence[str], own: Sequence[str], number: int, at_once: bool) -> list[Job]:
-    """Trainings with the seeds from 0 on: a program for each, or one for all `at_once`."""
-    if at_once and number > 1:
+def of_seeds(name: str, common: Sequence[str], own: Sequence[str], number: int, one_program: bool) -> list[Job]:
+    """Trainings with the seeds from 0 on: a program for each, or one for all."""
+    if one_program and number > 1:
         return [Job(name, (*common, *own), seeds=tuple(range(number)))]
     return [Job(f"{name}-{seed}", (*common, "--seed", str(seed), *own)) for seed in range(number)]
 

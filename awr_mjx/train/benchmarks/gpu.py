@@ -5,7 +5,6 @@ python -m train.benchmark gpu --out gpu.json
 
 import dataclasses
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -159,10 +158,12 @@ def main(args: list[str]) -> int:
         raise UserError("num_envs, minutes and train_minutes must be positive numbers")
     for name in (config.env, *config.physics):
         registry.find(name)
+    if not (device := surroundings.first_device()):
+        raise UserError("JAX does not start here: see docs/troubles.md")
     some = config.num_envs[min(1, len(config.num_envs) - 1)]
     with tempfile.TemporaryDirectory() as place:
         measuring = Measuring(pathlib.Path(place), time.monotonic() + 60 * config.minutes)
-        found: dict[str, Any] = campaign.about() | _device(measuring)
+        found: dict[str, Any] = campaign.about() | device
         found["curve"] = trained(measuring, config, some)
         found["resume"] = {"as it is": resumed_exactly(measuring, config, config.num_envs[0])}
         found["loop"] = {}
@@ -181,16 +182,3 @@ def main(args: list[str]) -> int:
     Console(width=150).print(table(found))
     print(f"written to {config.out}")
     return 0
-
-
-def _device(measuring: Measuring) -> dict[str, Any]:
-    """What the device is; asked in a process of its own, since the measurements are to have it."""
-    out = measuring.folder / "device.json"
-    asks = (
-        "import json, sys, jax; d = jax.devices()[0]; json.dump({'device': d.device_kind, 'platform': d.platform, "
-        "'jax': jax.__version__}, open(sys.argv[1], 'w'))"
-    )
-    subprocess.run([sys.executable, "-c", asks, str(out)], check=False, env=os.environ, capture_output=True)
-    if not out.exists():
-        raise UserError("JAX does not start here: see docs/troubles.md")
-    return files.read_object(out)

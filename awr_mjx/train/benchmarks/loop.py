@@ -162,11 +162,10 @@ def main(args: list[str]) -> int:
     registry.find(config.env)
     wanted = []
     for num_envs in config.num_envs:
-        one = preset(config.env, num_envs)  # as a training would have it
+        awr = preset(config.env, num_envs).awr  # as a training would have it
         if config.samples:
             awr = dataclasses.replace(preset(config.env).awr, rollout_steps=config.samples // num_envs)
-            one = dataclasses.replace(one, awr=awr)
-        wanted.append(TrainConfig(env=config.env, num_envs=num_envs, devices=config.devices, awr=one.awr))
+        wanted.append(TrainConfig(env=config.env, num_envs=num_envs, devices=config.devices, awr=awr))
         wanted[-1].validate()
     lapack, devices = registry.calls_lapack(config.env, registry.TaskOptions()), config.devices or jax_setup.cores()
     jax_setup.start_jax(lapack, devices, reserve=True)

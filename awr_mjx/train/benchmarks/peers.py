@@ -84,7 +84,7 @@ def label(algorithm: str) -> str:
 
 
 def at(points: list[Point], minute: float, name: str = "mode_return") -> float:
-    """The mode return of the newest evaluation up to a minute of training; NaN if there is none."""
+    """The mode return of the newest evaluation up to `LATE_SECONDS` after a minute of training; NaN if none."""
     last = 60 * minute + LATE_SECONDS
     before = [point.get(name, math.nan) for point in points if point["train_seconds"] <= last]
     return before[-1] if before else math.nan

@@ -91,10 +91,9 @@ def parse(args: list[str]) -> Command:
 
 def _preset(env: str, args: list[str]) -> TrainConfig:
     """The preset, for as many environments as are asked for, unless the steps that each takes are asked for too."""
-    num_envs, rollout_steps = (cli.peek(args, name, None) for name in ("num_envs", "rollout_steps"))
-    if rollout_steps is not None or not (num_envs or "").replace("_", "").isdecimal():
-        return preset(env)
-    return preset(env, int(num_envs or 0))
+    digits = (cli.peek(args, "num_envs", None) or "").replace("_", "")
+    follows = digits.isdecimal() and cli.peek(args, "rollout_steps", None) is None
+    return preset(env, int(digits) if follows else 0)
 
 
 def _resumed(command: Command, saved: TrainConfig) -> Command:

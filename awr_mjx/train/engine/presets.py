@@ -109,7 +109,7 @@ def preset(env: str, num_envs: int = 0) -> TrainConfig:
 
 
 def for_envs(config: TrainConfig, num_envs: int) -> TrainConfig:
-    """`config` for `num_envs` environments, so that it learns as much from an env step as with its own number.
+    """`config` for `num_envs` environments.
 
     An iteration has as many samples as before, and so has the ring, but at least `LEAST_ROWS` rows. Where one control
     step of all environments is more than an iteration's samples, minibatches are larger in proportion.

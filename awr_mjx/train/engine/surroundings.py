@@ -1,5 +1,6 @@
 """What the shell or the user's own program has set, where it would stop a run or change its results."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -17,11 +18,25 @@ def of_programs() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))}
 
 
+ASKS = """
+import json, jax
+device = jax.devices()[0]
+print(json.dumps({"device": device.device_kind, "platform": device.platform, "jax": jax.__version__}))
+"""
+
+
+def first_device() -> dict[str, str]:
+    """The first device that JAX finds, its platform and JAX's version; empty where JAX does not start.
+
+    Asked of another process, since the programs to be started are to have the device's memory.
+    """
+    done = subprocess.run([sys.executable, "-P", "-c", ASKS], capture_output=True, text=True, check=False)
+    return dict(json.loads(done.stdout.splitlines()[-1])) if done.returncode == 0 else {}
+
+
 def accelerator() -> bool:
-    """Whether JAX finds one; asked of another process, since the programs to be started are to have its memory."""
-    asks = [sys.executable, "-P", "-c", "import jax; print(jax.devices()[0].platform)"]
-    told = subprocess.run(asks, capture_output=True, text=True, check=False).stdout.split()
-    return bool(told) and told[-1] != "cpu"
+    """Whether JAX finds one."""
+    return first_device().get("platform", "cpu") != "cpu"
 
 
 def was_used() -> bool:

@@ -104,7 +104,7 @@ def test_a_peer_can_have_the_settings_of_another_task() -> None:
 
 
 def test_an_evaluation_a_moment_after_its_minute_is_that_minutes() -> None:
-    """An epoch ends some tenths of a second after it; the next evaluation comes half a minute later."""
+    """An epoch ends some tenths of a second after it; the next evaluation comes a minute later."""
     curve = points((0.0, 1.0), (1.01, 2.0), (1.2, 3.0), (2.04, 4.0))
     assert [peers.at(curve, minute) for minute in (0.5, 1.0, 1.5, 2.0)] == [1.0, 2.0, 3.0, 4.0]
     assert np.isnan(peers.at(curve[1:], 0.9))

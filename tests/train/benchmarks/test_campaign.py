@@ -208,9 +208,9 @@ def test_a_line_that_a_full_disk_has_cut_off_is_left_out(tmp_path: pathlib.Path)
 def test_seeds_of_one_program_are_runs_of_their_own(tmp_path: pathlib.Path) -> None:
     """What is finished is not trained again, what is not goes on, and each run has its curve."""
     common = [*SMALL, "--num_steps", str(2 * PER_ITERATION)]
-    apart = campaign.of_seeds("awr", common, ["--beta", "2"], 2, at_once=False)
+    apart = campaign.of_seeds("awr", common, ["--beta", "2"], 2, one_program=False)
     assert [job.name for job in apart] == ["awr-0", "awr-1"] and apart[1].runs(tmp_path) == [tmp_path / "awr-1"]
-    (both,) = campaign.of_seeds("awr", common, ["--beta", "2"], 2, at_once=True)
+    (both,) = campaign.of_seeds("awr", common, ["--beta", "2"], 2, one_program=True)
     runs = both.runs(tmp_path)
     assert runs == [tmp_path / "awr" / "seed-0", tmp_path / "awr" / "seed-1"]
     campaign.train([both], tmp_path)
@@ -222,6 +222,6 @@ def test_seeds_of_one_program_are_runs_of_their_own(tmp_path: pathlib.Path) -> N
     summary.write_text(summary.read_text().replace('"finished": true', '"finished": false'))
     with pytest.raises(UserError, match=r"awr failed: .* already"):  # it was gone on with, not anew
         campaign.train([both], tmp_path)
-    (other,) = campaign.of_seeds("awr", common, ["--beta", "3"], 2, at_once=True)
+    (other,) = campaign.of_seeds("awr", common, ["--beta", "3"], 2, one_program=True)
     with pytest.raises(UserError, match="not of this command"):
         campaign.train([other], tmp_path)

@@ -104,3 +104,9 @@ def test_where_minutes_are_named_alone_nothing_else_ends_a_run(args: str, steps:
 def test_settings_follow_the_environments_that_are_asked_for(args: str, steps: int, rows: int) -> None:
     awr = parse(args.split()).config.awr
     assert (awr.rollout_steps, awr.capacity) == (steps, rows)
+
+
+@pytest.mark.parametrize("given", ["4__096", "-5", "many", "_"])
+def test_a_number_of_environments_that_is_none_is_one_line(given: str) -> None:
+    with pytest.raises(UserError, match="num_envs"):
+        parse(["--env", "ant", f"--num_envs={given}"])

@@ -84,9 +84,21 @@ def test_compiled_programs_have_a_place(tmp_path: pathlib.Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("told", "there"), [("gpu\n", True), ("a remark\ncuda\n", True), ("cpu\n", False), ("", False)]
+    ("told", "status", "there"),
+    [
+        ('{"platform": "gpu"}\n', 0, True),
+        ('a remark\n{"platform": "cuda"}\n', 0, True),
+        ('{"platform": "cpu"}\n', 0, False),
+        ("", 1, False),
+    ],
 )
-def test_an_accelerator_is_asked_for(told: str, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = subprocess.CompletedProcess[str]([], 0, told)
+def test_an_accelerator_is_asked_for(told: str, status: int, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = subprocess.CompletedProcess[str]([], status, told)
     monkeypatch.setattr(surroundings.subprocess, "run", lambda *_, **__: done)
     assert surroundings.accelerator() is there
+
+
+def test_the_first_device_is_that_of_this_process() -> None:
+    device = jax.devices()[0]
+    known = {"device": device.device_kind, "platform": device.platform, "jax": jax.__version__}
+    assert surroundings.first_device() == known
