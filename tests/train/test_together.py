@@ -12,6 +12,7 @@ import pytest
 from awr_mjx.train import evaluate, export
 from awr_mjx.train.engine import config as settings
 from awr_mjx.train.engine import epoch_metrics, memory, metrics_log, restoring
+from awr_mjx.train.engine.evaluation import ManyEvaluator
 from awr_mjx.train.engine.training import Training
 from awr_mjx.train.main import main
 from tests import runs
@@ -104,6 +105,29 @@ def test_a_stop_saves_all_and_says_how_to_go_on(tmp_path: pathlib.Path, monkeypa
     assert f"go on: python -m train.main --resume {tmp_path}/all" in done.stdout
     steps = {restoring.steps(tmp_path / "all" / name)[-1] for name in SEEDS}
     assert len(steps) == 1 and 0 < steps.pop() < 1000 * PER_ITERATION
+
+
+def test_a_stop_breaks_off_the_evaluation_of_all(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told of none of them, and made up for when they go on."""
+    each = ManyEvaluator.each
+
+    def stopped(self: ManyEvaluator, asked: Any, *args: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        while not asked():
+            pass
+        return each(self, asked, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ManyEvaluator, "each", stopped)
+        done = trained(tmp_path / "all", 2, "--num_evals", 1)
+    assert f"go on: python -m train.main --resume {tmp_path}/all" in done.stdout
+    every = [tmp_path / "all" / name for name in SEEDS]
+    assert not any("mode_return" in line for run in every for line in metrics_log.lines(run))
+    done = runs.here(main, "--resume", tmp_path / "all")
+    assert done.returncode == 0, done.stderr
+    for run in every:
+        assert [line["env_steps"] for line in metrics_log.lines(run) if "mode_return" in line] == [2 * PER_ITERATION]
+        assert summary(run)["finished"]
 
 
 def test_a_kill_between_two_saves_leaves_a_state_that_all_have(tmp_path: pathlib.Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import operator
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -93,13 +94,15 @@ class Evaluator:
     the task, which ends it where it is and does not pay. The devices of `mesh`, if given, share them.
     """
 
+    _each = SAME  # what a device has of policies and normalisers
+
     def __init__(
         self, env: Env, learner: Learner, episodes: int, mesh: jax.sharding.Mesh | None = None, sample: bool = False
     ) -> None:
         self.env, self.learner, self.episodes, self.mesh, self.sample = env, learner, episodes, mesh, sample
         if mesh:
-            self._start = share_out(self._reset, mesh, (SAME, SAME, FIRST), FIRST, env)
-            self._go_on = share_out(self._play, mesh, (SAME, SAME, FIRST, SAME), FIRST, env)
+            self._start = share_out(self._reset, mesh, (self._each, self._each, FIRST), FIRST, env)
+            self._go_on = share_out(self._play, mesh, (self._each, self._each, FIRST, SAME), FIRST, env)
         else:
             self._start, self._go_on = tables.jit(self._reset, env), tables.jit(self._play, env)
 
@@ -135,13 +138,17 @@ class Evaluator:
         zeros = {name: jnp.zeros((count, 2)) for name in named}
         return dataclasses.replace(playing, seen=dataclasses.replace(seen, terms=zeros))
 
+    def _stepped(self, policy: Any, stats: Normalizer, now: _Playing) -> _Playing:
+        """The episodes after another control step."""
+        action = self._act(policy, stats, now)
+        return self._moved(now, action, strong(jax.vmap(self.env.step)(now.state, action)))
+
     def _play(self, policy: Any, stats: Normalizer, playing: _Playing, steps: jax.Array) -> _Playing:
         """Plays on for `steps` control steps, or until no episode is alive."""
 
         def step(carry: tuple[jax.Array, _Playing]) -> tuple[jax.Array, _Playing]:
             time, now = carry
-            action = self._act(policy, stats, now)
-            return time + 1, self._moved(now, action, strong(jax.vmap(self.env.step)(now.state, action)))
+            return time + 1, self._stepped(policy, stats, now)
 
         def unfinished(carry: tuple[jax.Array, _Playing]) -> jax.Array:
             return (carry[0] < steps) & carry[1].alive.any()
@@ -161,14 +168,17 @@ class Evaluator:
 
     def unless(self, stopped: Callable[[], bool], policy: Any, stats: Normalizer, key: jax.Array) -> Episodes | None:
         """The same, but None as soon as `stopped()`, which is asked every `LOOK` seconds or so."""
-        policy, stats = self._placed(policy, stats)
-        playing = self._start(policy, stats, self._keys(key))
+        found = self._played(stopped, *self._placed(policy, stats), self._keys(key))
+        return None if found is None else jax.tree.map(lambda x: x[: self.episodes], found)
+
+    def _played(self, stopped: Callable[[], bool], policy: Any, stats: Normalizer, keys: jax.Array) -> Episodes | None:
+        playing = self._start(policy, stats, keys)
         steps = 1  # as many at a time as take about `LOOK` seconds
         while not stopped():
             asked = time.monotonic()
             playing = self._go_on(policy, stats, playing, np.int32(steps))
             if not np.asarray(playing.alive).any():
-                return jax.tree.map(lambda x: np.asarray(x)[: self.episodes], playing.seen)
+                return jax.tree.map(np.asarray, playing.seen)
             if time.monotonic() - asked < LOOK / 2:
                 steps *= 2
         return None
@@ -183,6 +193,36 @@ class Evaluator:
         if self.mesh:
             keys = keys[jnp.arange(-(-self.episodes // self.mesh.size) * self.mesh.size) % self.episodes]
         return keys
+
+
+class ManyEvaluator(Evaluator):
+    """Plays E episodes of each of K policies at once, on the devices of `mesh` that have them: arrays [K, ...]."""
+
+    _each = FIRST
+
+    def _reset(self, policy: Any, stats: Normalizer, keys: jax.Array) -> _Playing:
+        return jax.vmap(super()._reset)(policy, stats, keys)
+
+    def _stepped(self, policy: Any, stats: Normalizer, now: _Playing) -> _Playing:
+        return jax.vmap(super()._stepped)(policy, stats, now)
+
+    def _placed(self, policy: Any, stats: Normalizer) -> tuple[Any, Normalizer]:
+        return policy, stats  # where they are
+
+    def _keys(self, key: jax.Array) -> jax.Array:
+        return jax.vmap(lambda one: jax.random.split(one, self.episodes))(key)
+
+    def compile(self, policy: Any, stats: Normalizer) -> None:
+        """As `Evaluator.compile`."""
+        keys = self._keys(jax.random.split(jax.random.key(0), len(stats.mean)))
+        self._go_on(policy, stats, self._start(policy, stats, keys), np.int32(0))
+
+    def each(
+        self, stopped: Callable[[], bool], policy: Any, stats: Normalizer, keys: jax.Array
+    ) -> list[Episodes] | None:
+        """What the episodes of each policy gave, with `keys` [K]; None as soon as `stopped()`."""
+        found = self._played(stopped, policy, stats, self._keys(keys))
+        return None if found is None else [jax.tree.map(operator.itemgetter(i), found) for i in range(len(keys))]
 
 
 class ExactEvaluator(Evaluator):

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ from awr_mjx.train.console.screen import Screen, number
 from awr_mjx.train.engine.checkpointing import Checkpoints
 from awr_mjx.train.engine.clock import Clock
 from awr_mjx.train.engine.config import TrainConfig
-from awr_mjx.train.engine.evaluation import Episodes, Evaluator, ExactEvaluator, exact_evaluator
+from awr_mjx.train.engine.evaluation import Episodes, Evaluator, ExactEvaluator, ManyEvaluator, exact_evaluator
 from awr_mjx.train.engine.loop import Loop, TrainState
 from awr_mjx.train.engine.many import Many
 from awr_mjx.train.engine.metrics_log import MetricsLog, Values
@@ -27,6 +27,11 @@ from awr_mjx.train.engine.streams import stream
 def apart() -> bool:
     """Whether the host's cores are free while a training runs."""
     return jax.default_backend() != "cpu"
+
+
+def _key(seed: int) -> jax.Array:
+    """That of all evaluations of a run."""
+    return stream(seed, "evaluation")
 
 
 class _Beside(threading.Thread):
@@ -52,10 +57,14 @@ class _Beside(threading.Thread):
 
 @dataclasses.dataclass(frozen=True)
 class Evaluators:
-    """What plays the policies that a `loop` learns, one at a time: `here`, and in their `exact` physics, if any."""
+    """What plays the policies that a `loop` learns: `here`, and in their `exact` physics, if any, one at a time.
+
+    Those of several trainings in one program may all be played at once: `many`, in place of `here`.
+    """
 
     here: Evaluator | None = None
     exact: ExactEvaluator | None = None
+    many: ManyEvaluator | None = None
     one_at_a_time: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
     @classmethod
@@ -63,16 +72,22 @@ class Evaluators:
         """Those that a run of settings `config` has."""
         if config.env == absent.NAME:
             return cls()
-        here = Evaluator(loop.env, loop.learner, config.eval_envs, loop.mesh)
-        if config.eval_physics != "exact":
-            return cls(here)
-        return cls(here, exact_evaluator(loop.env, loop.learner, config.eval_envs))
+        of = loop.env, loop.learner, config.eval_envs
+        fit = isinstance(loop, Many) and config.eval_envs <= config.num_envs  # where as many were trained at once
+        exact = exact_evaluator(*of) if config.eval_physics == "exact" else None
+        return cls(Evaluator(*of, loop.mesh), exact, ManyEvaluator(*of, loop.mesh) if fit else None)
 
-    def compile(self, state: TrainState) -> None:
-        """Compiles what they need for policies such as that of `state`."""
-        for evaluate in (self.here, self.exact):
+    def compile(self, one: TrainState, all_: TrainState) -> None:
+        """Compiles what they need for policies such as that of `one` training, or of `all_` in the program."""
+        for evaluate, state in ((self.many, all_), (None if self.many else self.here, one), (self.exact, one)):
             if evaluate:
                 evaluate.compile(state.learner.policy, state.learner.normalizer)
+
+    def play_all(self, stopped: Callable[[], bool], state: TrainState, seeds: Sequence[int]) -> list[Episodes] | None:
+        """What the policies of all trainings in the program gave, of these `seeds`; None as soon as `stopped()`."""
+        assert self.many
+        keys = jnp.stack([_key(seed) for seed in seeds])
+        return self.many.each(stopped, state.learner.policy, state.learner.normalizer, keys)
 
     def play_exactly(
         self, stopped: Callable[[], bool], policy: Any, stats: Normalizer, key: jax.Array
@@ -119,9 +134,10 @@ class Evaluations:
         self.mode_return: float | None = log.newest.get("mode_return")
         self.best: float | None = max(saves.returns.values(), default=None)
 
-    def evaluate(self, state: TrainState, steps: int) -> None:
+    def evaluate(self, state: TrainState, steps: int, played: Episodes | None = None) -> None:
         """Evaluates what `state` has learned after `steps`; what is held out of logged data is looked at first.
 
+        `played` is what has been played together with the policies of other trainings, so far as that is all.
         A stop breaks it off, and then nothing is told. Beside a training it has only begun here: `take` tells of it.
         """
         self.take(wait=True)
@@ -138,13 +154,14 @@ class Evaluations:
             self._log.write(steps, self._clock.report())
             return
         values = {"gradient_steps": float(int(state.counts.gradient_steps))}
-        found = self._here.unless(self._stopped, learner.policy, learner.normalizer, self._key())
+        key = _key(self._config.seed)
+        found = played or self._here.unless(self._stopped, learner.policy, learner.normalizer, key)
         if found and self._exact:
             values |= {"mode_return_fast": float(found.returns.mean()), "mode_whole_fast": self._whole(found)}
             self._warn_broken(found, "in the fast physics: ")
             policy, stats = jax.tree.map(jnp.copy, (learner.policy, learner.normalizer))  # the state is donated
             self._clock.note("evaluate")
-            play = functools.partial(self._evaluators.play_exactly, self._stopped, policy, stats, self._key())
+            play = functools.partial(self._evaluators.play_exactly, self._stopped, policy, stats, key)
             self._beside, self._saves.awaited = _Beside(play, steps, values | self._clock.report()), steps
             if apart():
                 self._beside.start()
@@ -204,9 +221,6 @@ class Evaluations:
         if trouble:
             self._screen.say(f"warning: {self._name}{where}{trouble}")
         return bool(trouble)
-
-    def _key(self) -> jax.Array:
-        return stream(self._config.seed, "evaluation")
 
     def _stopped(self) -> bool:
         return bool(self._stop.asked)

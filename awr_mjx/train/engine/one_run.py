@@ -13,6 +13,7 @@ from awr_mjx.train.console.screen import Screen
 from awr_mjx.train.engine import checkpointing, epoch_metrics, films, progress, restoring, run_folder
 from awr_mjx.train.engine.clock import Clock
 from awr_mjx.train.engine.config import TrainConfig
+from awr_mjx.train.engine.evaluation import Episodes
 from awr_mjx.train.engine.evaluations import Evaluations, Evaluators
 from awr_mjx.train.engine.loop import Loop, TrainState
 from awr_mjx.train.engine.many import Many
@@ -74,9 +75,9 @@ class OneRun:
         """Seconds that its evaluations will take, from a `share` of the run on, with `train` seconds of training."""
         return self._evaluated.seconds_left(share, self._clock.seconds, train)
 
-    def evaluate(self, state: TrainState, steps: int, share: float) -> None:
-        """Evaluates what it has learned after `steps`, at a `share` of the run."""
-        self.evaluations.evaluate(state, steps)
+    def evaluate(self, state: TrainState, steps: int, share: float, played: Episodes | None = None) -> None:
+        """Evaluates what it has learned after `steps`, at a `share` of the run; `played` as `Evaluations` takes it."""
+        self.evaluations.evaluate(state, steps, played)
         self._evaluated.note(share)
         if self.config.video_seconds and not self._stop.asked:
             self.saves.wait()

@@ -15,6 +15,7 @@ from awr_mjx.train.console.screen import Screen
 from awr_mjx.train.engine import closing, progress, restoring
 from awr_mjx.train.engine.clock import Clock
 from awr_mjx.train.engine.config import TrainConfig
+from awr_mjx.train.engine.evaluation import Episodes
 from awr_mjx.train.engine.evaluations import Evaluators
 from awr_mjx.train.engine.loop import Loop, TrainState
 from awr_mjx.train.engine.many import Many
@@ -76,7 +77,7 @@ class Training:
         self.last_save = time.monotonic()
         pending: tuple[int, dict[str, jax.Array]] | None = None
         with self.screen.busy("compiling the evaluation"):
-            self.evaluators.compile(self._of(self.runs[0], state, whole=False))
+            self.evaluators.compile(self._of(self.runs[0], state, whole=False), state)
         self.stop.careful = True  # from here on there is something to lose
         self.clock.start()
         if self._share() >= 1:  # killed after its last step, or given less than it has
@@ -125,9 +126,17 @@ class Training:
         return [run for run in self._sound() if run.due(share)]
 
     def _evaluate(self, due: Sequence[OneRun], state: TrainState) -> None:
+        played: dict[OneRun, Episodes] = {}
+        if due and self.evaluators.many:
+            with self.screen.busy("evaluating"):
+                seeds = [run.config.seed for run in self.runs]
+                found = self.evaluators.play_all(lambda: bool(self.stop.asked), state, seeds)
+            if found is None:
+                return
+            played = dict(zip(self.runs, found, strict=True))
         for run in due:
             with self.screen.busy("evaluating"):
-                run.evaluate(self._of(run, state, whole=False), self.steps, self._share())
+                run.evaluate(self._of(run, state, whole=False), self.steps, self._share(), played.get(run))
 
     def _save(self, state: TrainState) -> None:
         for run in self._sound():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import operator
 import types
 from typing import Any
 
@@ -9,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh
 
 from awr_mjx.algorithm.config import AwrConfig
 from awr_mjx.algorithm.learner import Learner
 from awr_mjx.envs.base import State
-from awr_mjx.train.engine.evaluation import Evaluator
-from awr_mjx.train.engine.loop import Loop
+from awr_mjx.train.engine.evaluation import Evaluator, ManyEvaluator
+from awr_mjx.train.engine.loop import AXIS, Loop
 from tests.tasks import Chain, Hopeless, Walk
 
 EPISODES, SIZE = 32, 5
@@ -90,6 +92,24 @@ def test_it_plays_the_mode_action_for_normalised_observations() -> None:
     starts = np.asarray(jax.vmap(task.reset)(jax.random.split(key, EPISODES)).data)
     places = (starts[:, None] + np.arange(3)) % SIZE
     np.testing.assert_allclose(returns, ((w[places] - w.sum()) / 2).sum(1), rtol=1e-5)
+
+
+def test_many_policies_are_played_at_once_as_each_alone() -> None:
+    """Each of its own starts, for as long as its own episodes last: one's come to the chain's end sooner."""
+    of, weights = learner(), np.arange(1.0, 3 * SIZE + 1).reshape(3, SIZE)
+    stats = jax.jit(of.init)(jax.random.key(0)).normalizer
+    kernels = jnp.asarray(np.stack([weights, 0 * weights], axis=-1), jnp.float32)
+    policies = {"net": {"out": {"kernel": kernels, "bias": jnp.zeros((3, 2))}}}
+    many = jax.tree.map(lambda x: jnp.stack([x, x + 1, x + 2]), stats)
+    keys, task = jax.random.split(jax.random.key(2), 3), Asks(SIZE, "failure")
+    together = ManyEvaluator(task, of, 2, Mesh(np.asarray(jax.devices()[:1]), (AXIS,)))
+    found = together.each(lambda: False, policies, many, keys)
+    assert found and len({tuple(one.lengths.tolist()) for one in found}) > 1
+    for i, one in enumerate(found):
+        alone = Evaluator(task, of, 2)(*jax.tree.map(operator.itemgetter(i), (policies, many)), keys[i])
+        np.testing.assert_array_equal(one.lengths, alone.lengths)
+        np.testing.assert_allclose(one.returns, alone.returns, rtol=1e-5)
+    assert together.each(lambda: True, policies, many, keys) is None
 
 
 def test_sampled_actions_are_drawn_anew_in_every_step_of_every_episode() -> None:
