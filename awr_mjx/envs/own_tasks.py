@@ -13,6 +13,7 @@ GROUP = "awr_mjx.tasks"  # of entry points; each names a module that registers t
 _unread: list[pathlib.Path] = []
 _imported: set[str] = set()
 _reading: list[pathlib.Path] = []
+read_so_far: list[pathlib.Path] = []
 
 
 def read_later(path: pathlib.Path) -> None:
@@ -52,6 +53,7 @@ def read() -> None:
             raise UnknownTask(f"{_place(error, path)}: {type(error).__name__}: {message}") from error
         finally:
             _reading.pop()
+        read_so_far.append(path)
 
 
 def read_packages() -> None:

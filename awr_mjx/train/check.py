@@ -133,6 +133,8 @@ def main() -> int:
         counts = (f"{found[key]:,}" for key in ("ends", "broken", "stale"))
         speed = f"{found['steps_per_second']:,.0f}", f"{found['compile_seconds']:.1f}"
         sizes = f"{env.observation_size}, {env.action_size}"
+        if env.episode_length > 1 and found["ends"] >= config.num_envs * (config.steps // 2):  # a reset takes a row
+            notes.append(f"{name}: every episode ends in its first step: is done the wrong way round?")
         few = found["repeat_chance"] > STALE
         starts = f", {found['starts']} starts" if found["starts"] > 1 else ", one start"
         verdict = "[red]fault" if fault(found) else f"sound{starts if few else ''}"

@@ -52,7 +52,8 @@ class EvaluateConfig:
 def play(player: Player, config: EvaluateConfig) -> tuple[Episodes, bool]:
     """The episodes of `player`, and whether they were played in an exact physics that is not the task's own."""
     env, learner, learned = player.env, player.learner, player.learned
-    exact = exact_evaluator(env, learner, config.episodes, config.sample) if config.physics == "exact" else None
+    of = env, learner, config.episodes, config.sample
+    exact = exact_evaluator(*of, setting="episodes") if config.physics == "exact" else None
     evaluate = exact or Evaluator(env, learner, config.episodes, sample=config.sample)
     return evaluate(learned.policy, learned.normalizer, stream(config.seed, "evaluate")), bool(exact)
 

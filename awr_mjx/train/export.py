@@ -21,7 +21,7 @@ from awr_mjx.train.engine.jax_setup import start_jax
 from awr_mjx.train.engine.player import Player, load_policy
 from awr_mjx.train.engine.restoring import Step
 from awr_mjx.train.engine.task_files import Moved, MovedOption
-from awr_mjx.train.policies import formats
+from awr_mjx.train.policies import formats, shipped
 from awr_mjx.train.policies.formats import KINDS, Kind
 
 CHECKS = 1000
@@ -102,6 +102,7 @@ def export(player: Player, out: pathlib.Path) -> float:
 def main() -> int:
     """Writes the file and prints how well it agrees with JAX."""
     config = cli.parse(ExportConfig, cli.arguments(), prog=program("export"), description="Export a run's policy.")
+    shipped.refuse(config.run)
     settings.read(config.run)  # a folder that is no run is found before its default file is
     name = config.kind()
     out = config.out or config.run / f"policy.{name}"

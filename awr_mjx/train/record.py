@@ -22,6 +22,7 @@ from awr_mjx.train.engine import jax_setup, recording, replayed
 from awr_mjx.train.engine.player import load_policies
 from awr_mjx.train.engine.streams import check_seed, stream
 from awr_mjx.train.engine.task_files import Moved
+from awr_mjx.train.policies import shipped
 
 STEPS_MOST, ENVS_MOST = 2**31 - 1, 4096
 DEFAULT = dataclasses.asdict(TaskOptions())
@@ -55,6 +56,8 @@ def main() -> int:
     """Records, writes and says what was recorded."""
     args = cli.arguments()
     run = cli.peek(args, "run", None)
+    if run:
+        shipped.refuse(pathlib.Path(run))
     saved = settings.read(pathlib.Path(run)) if run else None
     default: Any = RecordConfig(pathlib.Path(run or ""), "", task=saved.task) if saved else None
     words = "Record what a policy does."

@@ -50,6 +50,26 @@ class Changed(Walk):
         return state.replace(**changes)  # type: ignore[attr-defined]
 
 
+class Truth:
+    """An exact physics that gives other observations."""
+
+    def __init__(self, count: int, threads: int) -> None:
+        self.at: Any = None
+
+    def begin(self, state: State) -> None:
+        self.at = state
+
+    def step(self, state: State, action: jax.Array, which: np.ndarray) -> State:
+        return self.at.replace(obs=self.at.obs[:, :2])
+
+
+class Unbegun(Truth):
+    """One that cannot begin, so that there is nothing to step."""
+
+    def begin(self, state: State) -> None:
+        self.at.append(state)
+
+
 class Raises(Walk):
     def step(self, state: State, action: jax.Array) -> State:
         raise KeyError("friction\nand more")
@@ -214,6 +234,8 @@ WHOLE = "an int from 1 to 2,147,483,647"
         (Changed(deployment=lambda: X["gains"]), r"deployment raises KeyError: .* \(.*test_checks.py:\d+\)"),
         (Changed(exact=True), r"exact\(1, 1\) raises TypeError: 'bool' object is not callable"),
         (Changed(exact=lambda count, threads: {}), r"exact\(1, 1\) gives {}.*, which has no begin and step"),
+        (Changed(exact=Truth), r"in its exact physics state.obs is float32\[1, 3\] after reset, float32\[1, 2\] after"),
+        (Changed(exact=Unbegun), r"its exact physics raises AttributeError: .*'append' \(.*test_checks.py:\d+\)"),
         (unreadable("terms"), "terms raises RuntimeError: not configured"),
         (unreadable("action_names"), r"action_names raises RuntimeError: not configured"),
         (Broken(resets=1.0), r"every reset of 64 .* not finite or beyond 1e\+06: state.obs\[1\] is nan"),

@@ -42,6 +42,8 @@ __all__ = ["pendulum_run"]  # a fixture
         (["--grid", "3x2", "--width", "640"], "width must be a multiple of 3 for a grid of 3x2, not 640: write 639"),
         (["--grid", "99x1", "--height", "8"], "height must be from 16"),
         (["--both", "true", "--grid", "2x1"], "--both shows one environment in both physics: leave --grid 2x1 out"),
+        (["--both", "true", "--physics", "fast"], "--both shows both physics: leave --physics fast out"),
+        (["--both", "true", "--width", "641"], "width must be a multiple of 2 for --both, not 641: write 640"),
         (
             ["--both", "true"],
             "the physics of task 'inverted_pendulum' is no approximation of another: leave --both out",

@@ -47,7 +47,7 @@ def test_a_run_says_what_it_was_started_with_and_how_it_ended() -> None:
         "device": "NVIDIA H200",
         "commit": "4ef353173f0b",
         "versions": "jax 0.10.2, mujoco 3.17.0",
-        "command": "python -m train.main --env ant --tasks 'my tasks.py' --note '<b>'",
+        "command": "awr-mjx train --env ant --tasks 'my tasks.py' --note '<b>'",
     }
     assert report_page.heading([run]) == (
         '<h1>a</h1><p class="lead">Advantage-weighted regression on ant · 2026-11-28 · seed 0 · stopped by SIGINT</p>'
@@ -59,7 +59,7 @@ def test_what_a_run_was_resumed_with_is_told_where_it_is_another() -> None:
     found = facts(report_page.about([run_of(about={**START, "resumed": [RESUMED]}, summary={"finished": True})]))
     assert found["resumed"] == "after 9,904,128 env steps" and found["state"] == "finished"
     assert found["commit"] == "4ef353173f0b then not known" and found["device"] == "NVIDIA H200"
-    assert found["command"].endswith("'<b>'python -m train.main --resume RUN")
+    assert found["command"].endswith("'<b>'awr-mjx train --resume RUN")
 
 
 def test_runs_share_what_is_the_same() -> None:

@@ -19,7 +19,7 @@ from awr_mjx.envs import registry
 from awr_mjx.train.benchmarks import campaign
 from awr_mjx.train.console import cli, files
 from awr_mjx.train.console.commands import program
-from awr_mjx.train.console.errors import UserError
+from awr_mjx.train.console.errors import UserError, warn
 from awr_mjx.train.engine import restoring, surroundings
 
 # Ways to have the launches of many small kernels replayed as one graph (XLA's command buffers).
@@ -161,7 +161,9 @@ def main(args: list[str]) -> int:
     if not (device := surroundings.first_device()):
         raise UserError("JAX does not start here: see docs/troubles.md")
     some = config.num_envs[min(1, len(config.num_envs) - 1)]
-    with tempfile.TemporaryDirectory() as place:
+    if device["platform"] == "cpu":
+        warn(["JAX finds no accelerator here: these will be figures of the CPU"])
+    with files.ending_softly(), tempfile.TemporaryDirectory() as place:  # what it has started ends with it
         measuring = Measuring(pathlib.Path(place), time.monotonic() + 60 * config.minutes)
         found: dict[str, Any] = campaign.about() | device
         found["curve"] = trained(measuring, config, some)

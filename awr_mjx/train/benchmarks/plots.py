@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from awr_mjx.train.benchmarks import campaign
 from awr_mjx.train.benchmarks.campaign import Point
 from awr_mjx.train.console.files import replacing
 from awr_mjx.train.pictures import theme
@@ -24,7 +25,8 @@ def draw(panels: dict[str, Curves], x: str, path: pathlib.Path, levels: Sequence
     with panels_of(path, len(panels)) as axes:
         for axis, (name, curves) in zip(axes, panels.items(), strict=True):
             draw_curves(axis, curves, x)
-            axis.set_title(f"{name}: mode return")
+            exact = any(campaign.FAST in point for seeds in curves.values() for points in seeds for point in points)
+            axis.set_title(f"{name}: mode return{' in the exact physics' if exact else ''}")
             for level in levels:
                 axis.axhline(level, color=theme.MUTED, linewidth=0.8, linestyle="--")
                 place = axis.get_yaxis_transform()

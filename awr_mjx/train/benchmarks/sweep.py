@@ -120,7 +120,7 @@ def train(wanted: dict[str, TrainConfig], limits: list[str], folder: pathlib.Pat
     except Failed as error:
         complain(f"warning: {error}")  # of some; the others are worth looking at
     if not all(_over(folder / name) for name in wanted):
-        raise Failed("it was stopped: give the same command again to go on")
+        raise Failed("it was stopped: the same command again goes on, and shows the table")
 
 
 def _over(run: pathlib.Path) -> bool:

@@ -74,10 +74,10 @@ def jobs(config: TrainBenchmark, cache: pathlib.Path) -> list[Job]:
 def summarise(points: list[Point], returns: tuple[float, ...]) -> dict[str, Any]:
     """What a curve says: when it reached each of `returns`, its speed, and what its time went to."""
     last = points[-1]
-    keys = ("train_seconds", "wall_seconds", "env_steps", "mode_return")
 
     def reached(name: str) -> dict[str, Any]:
         first = {f"{level:g}": campaign.first_at(points, level, name) for level in returns}
+        keys = ("train_seconds", "wall_seconds", "env_steps", name)
         return {level: point and {key: point[key] for key in keys} for level, point in first.items()}
 
     fast = {}

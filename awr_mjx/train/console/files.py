@@ -37,7 +37,7 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
             raise UserError(f"cannot write {path}: it is a folder; name a file in it")
         if path.exists() and not path.is_file():  # /dev/null would be a file from then on
             raise UserError(f"cannot write {path}: it is no file; name a file")
-        with _ending_softly():
+        with ending_softly():
             part.touch(exist_ok=False)
             yield part
             part.replace(target)
@@ -49,7 +49,7 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def _ending_softly() -> Iterator[None]:
+def ending_softly() -> Iterator[None]:
     """SIGTERM, where nobody else handles it, is an exception in here, and what is half done is removed."""
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:

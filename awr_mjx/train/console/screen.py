@@ -3,6 +3,7 @@
 import contextlib
 import math
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import IO, cast
@@ -16,6 +17,7 @@ from rich.text import Text
 from awr_mjx.train.console.unfailing import Unfailing
 
 PLAIN_SECONDS = 10.0  # between two progress lines in a pipe
+BUSY_SECONDS = 8.0  # before a line in a pipe says what is waited for
 BAR, LONG_BAR, WIDE = 6, 18, 110  # characters; the longer one on a terminal at least that wide
 
 Field = tuple[str, str]  # what a progress line says, in full and in short
@@ -72,12 +74,19 @@ class Screen:
             self.say(", ".join(long for long, _ in self._fields))
 
     @contextlib.contextmanager
-    def busy(self, words: str) -> Iterator[None]:
-        """While the training waits for something, `words` say for what, in place of the time that is left."""
+    def busy(self, words: str, said: bool = False) -> Iterator[None]:
+        """While the training waits for something, `words` say for what, in place of the time that is left.
+
+        Where no line moves, they are a line of their own if it takes long, unless that has been `said`.
+        """
         self._busy = words, time.monotonic()
+        line = threading.Timer(BUSY_SECONDS, self.say, [f"{words} ..."])
+        if self._live is None and not said:
+            line.start()
         try:
             yield
         finally:
+            line.cancel()
             self._busy = None
 
     def _whole(self, share: float) -> Field:

@@ -27,7 +27,7 @@ def show_tasks() -> None:
         try:
             env = registry.make(name)
         except (UnknownTask, BrokenTask) as broken:
-            notes.append(str(broken))
+            notes += [] if str(broken) in notes else [str(broken)]  # twice of a clip's task and the paper's
             table.add_row(name, "-", "-", "-", "-", source)
         else:
             limit, step = f"{env.episode_length} steps", f"{env.dt:.4g} s"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, TypeVar, cast
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from awr_mjx.train.console.screen import duration
 from awr_mjx.train.console.unfailing import Unfailing
@@ -27,7 +27,7 @@ def working(words: str, total: float | None = None) -> Iterator[Callable[[float]
     if out.isatty():
         with Progress(console=Console(file=out), transient=True) as progress:
             task = progress.add_task(words, total=total)
-            yield lambda done: progress.update(task, completed=done)
+            yield _from_first(progress, task)
         return
     done, over = [0.0], threading.Event()
     lines = threading.Thread(target=_lines, args=(out, words, total, done, over), daemon=True)
@@ -39,12 +39,30 @@ def working(words: str, total: float | None = None) -> Iterator[Callable[[float]
         lines.join()
 
 
+def _from_first(progress: Progress, task: TaskID) -> Callable[[float], None]:
+    """Tells a bar how much is done; the first of it takes longest, for it is compiled, and says nothing of the rest."""
+    begun = False
+
+    def tell(done: float) -> None:
+        nonlocal begun
+        if done and not begun:
+            begun = True
+            progress.reset(task)
+        progress.update(task, completed=done)
+
+    return tell
+
+
 def _lines(out: IO[str], words: str, total: float | None, done: list[float], over: threading.Event) -> None:
-    began, wait = time.monotonic(), FIRST
+    first, since, wait = 0.0, 0.0, FIRST  # what was done first, and when that was seen
     while not over.wait(wait):
-        wait, share = BETWEEN, done[0] / total if total else 0.0
-        left = (time.monotonic() - began) * (1 - share) / share if share else 0.0
-        out.write(f"{words}: {share:.0%}, {duration(left)} left\n" if share else f"{words} ...\n")
+        wait, now, seen = BETWEEN, time.monotonic(), done[0]
+        if seen and not first:
+            first, since = seen, now
+        share, line = f"{words}: {seen / total:.0%}" if total and seen else "", f"{words} ..."
+        if total and seen > first:
+            share += f", {duration((now - since) * (total - seen) / (seen - first))} left"
+        out.write(f"{share or line}\n")
         out.flush()
 
 

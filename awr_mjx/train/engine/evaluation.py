@@ -245,7 +245,10 @@ class ExactEvaluator(Evaluator):
         """Compiles what an evaluation needs, by one of a step that no robot takes."""
         policy, stats, playing = self._begun(policy, stats, jax.random.key(0))
         action = self._next(policy, stats, playing)
-        self._seen(playing, action, self._robots.step(playing.state, action, np.zeros(self.episodes, bool)))
+        with _named():
+            self._robots.begin(playing.state)
+            stepped = self._robots.step(playing.state, action, np.zeros(self.episodes, bool))
+        self._seen(playing, action, stepped)
 
     def unless(self, stopped: Callable[[], bool], policy: Any, stats: Normalizer, key: jax.Array) -> Episodes | None:
         """As `Evaluator.unless`; `stopped()` is asked in every control step."""
@@ -277,17 +280,19 @@ def _named() -> Iterator[None]:
         raise raised("its exact physics", error) from error
 
 
-def exact_evaluator(env: Env, learner: Learner, episodes: int, sample: bool = False) -> ExactEvaluator | None:
+def exact_evaluator(
+    env: Env, learner: Learner, episodes: int, sample: bool = False, setting: str = "eval_envs"
+) -> ExactEvaluator | None:
     """One on all cores; None if the task's own physics is exact, or it has no other.
 
     Raises:
-      UserError: if these are more episodes than there can be robots at once.
+      UserError: if these are more episodes, which `setting` says, than there can be robots at once.
     """
     if not exact(env, 1, 1):
         return None
     if episodes > EXACT_MOST:
         raise UserError(
-            f"at most {EXACT_MOST:,} episodes are played at once in the exact physics, not {episodes:,}: play fewer, "
-            "or in the fast physics"
+            f"at most {EXACT_MOST:,} episodes are played at once in the exact physics, not {episodes:,}: lower "
+            f"--{setting}, or play in the fast physics"
         )
     return ExactEvaluator(env, learner, episodes, exact(env, episodes, cores()), sample)

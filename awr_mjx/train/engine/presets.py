@@ -131,7 +131,8 @@ def followed(config: TrainConfig) -> str:
     own, awr = preset(config.env), config.awr
     if config.logged or config.num_envs == own.num_envs:
         return ""
-    theirs = f"the preset's {own.num_envs} have {own.awr.rollout_steps} and {own.awr.capacity}"
+    whose = "the preset's" if config.env in PRESETS else "otherwise"
+    theirs = f"{whose} {own.num_envs} have {own.awr.rollout_steps} and {own.awr.capacity}"
     return f"an iteration: {awr.rollout_steps} steps of each; ring: {awr.capacity} rows ({theirs})"
 
 

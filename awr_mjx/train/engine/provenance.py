@@ -25,7 +25,7 @@ def now() -> dict[str, Any]:
     """What a process trains with: command line, time, versions, device."""
     time = datetime.datetime.now().astimezone()
     return {
-        "argv": sys.argv[1:],
+        "argv": [*(["--tasks", file] if (file := os.environ.get(commands.TASKS)) else []), *sys.argv[1:]],
         "started": time.isoformat(timespec="seconds"),
         "packages": packages(),
         "commit": _commit(),

@@ -73,10 +73,12 @@ def train(
             loop = Many(one, len(configs), devices, together.numbers(configs))
         held, used = loop.held(loop.template()), loop.mesh.devices.tolist()
         plan = memory.plan(held, config.checkpoint_ring, used, bool(config.logged), many=loop is not one)
+        evaluators = Evaluators.of(config, loop)  # raises, so it comes before anything that is written down
         done, state = _restored(runs, config, one, loop) if runs else (0, None)
         about = provenance.now() | ({"shared_over": devices} if loop is not one else {})
-        of_data = {"data": data} if data else {}
-        runs = runs or stack.enter_context(run_folder.made(command.run_dir, configs, about | of_data))
+        runs = runs or stack.enter_context(
+            run_folder.made(command.run_dir, configs, {**about, **({"data": data} if data else {})})
+        )
         wandb = settings.to_dict(config) if config.wandb else None
         logs = [MetricsLog(run, done if resume else None, wandb, config.clock) for run in runs]
         for run, log in zip(runs, logs, strict=True):
@@ -95,7 +97,7 @@ def train(
         if resume:
             for run, its in zip(runs, configs.values(), strict=True):
                 run_folder.note_resume(run, its, done, about)
-        clock, evaluators = Clock(begun_at, compile=seconds), Evaluators.of(config, loop)
+        clock = Clock(begun_at, compile=seconds)
         trained = [
             OneRun(run, its, loop, evaluators, screen, stop, done, clock, log, name=run.name if loop is not one else "")
             for run, its, log in zip(runs, configs.values(), logs, strict=True)
@@ -120,7 +122,7 @@ def _compiled(loop: Loop | StaticLoop | Many, plan: memory.MemoryPlan, screen: S
     screen.say(f"memory: {plan}")
     screen.say("compiling: up to a minute the first time, seconds after that")
     begun_at = time.monotonic()
-    with screen.busy("compiling"):
+    with screen.busy("compiling", said=True):
         epoch, workspace = loop.compile()
     workspace = plan.in_all(workspace)
     plan.refuse(workspace)

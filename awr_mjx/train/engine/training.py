@@ -76,10 +76,11 @@ class Training:
             run.begin(self._of(run, state), self.steps)
         self.last_save = time.monotonic()
         pending: tuple[int, dict[str, jax.Array]] | None = None
+        self.clock.start()
         with self.screen.busy("compiling the evaluation"):
             self.evaluators.compile(self._of(self.runs[0], state, whole=False), state)
+        self.clock.note("compile")
         self.stop.careful = True  # from here on there is something to lose
-        self.clock.start()
         if self._share() >= 1:  # killed after its last step, or given less than it has
             had = f"{self.steps:,} {self.words} and {self.clock.seconds['train'] / 60:.2f} minutes"
             self.screen.say(f"nothing is left to train: it has {had}; a larger --num_steps or --minutes goes on")
@@ -190,8 +191,9 @@ class Training:
                 self.screen.say(line)
         if troubles := [run.broken() for run in self.runs if run.trouble]:
             raise Failed("; ".join(troubles))
-        if not all(restoring.steps(run.folder) for run in self.runs):
-            return 1
+        if lost := min(max(restoring.steps(run.folder), default=0) for run in self.runs) - self.steps:
+            done = f"{-lost:,} of {self.steps:,} {self.words} are not saved (the warnings say why)"
+            raise Failed(f"{done}: mend that, and train them again with {command('train', '--resume', self.folder)}")
         if self.hints and not several:
             for line in closing.next_steps(self.folder, self.config.env, self.loop.env, stopped):
                 self.screen.say(line)

@@ -51,7 +51,9 @@ def curves(groups: Groups) -> Any:
 def curves_words(groups: Groups) -> str:
     """What the curves of `groups` show."""
     episodes = sorted({run.settings.get("eval_envs", 0) for run in every(groups)})
-    words = [f"Mode return: the mean over {' or '.join(map(str, episodes))} whole episodes of the most likely action."]
+    words = [f"Mode return: the mean over {' or '.join(map(str, episodes))} whole episodes of the most likely action"]
+    fast = all(run.settings.get("eval_physics") == "fast" for run in every(groups))
+    words[0] += ", in the physics of training." if fast else "."
     alone, mark = [members for members in groups.values() if len(members) == 1], "bar" if once(groups) else "band"
     if any("mode_return_std" in run.evaluations()[-1] for members in alone for run in members if run.evaluations()):
         words.append(f"The {mark} of a single run is ± the standard deviation of its episodes.")

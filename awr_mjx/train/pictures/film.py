@@ -78,6 +78,8 @@ class RenderConfig:
             raise UserError(f"grid must be columns x rows, such as 3x2, up to 99x99, not {self.grid!r}")
         if self.together > 1 and (self.both or self.grid != "1x1"):
             raise UserError("--together shows all robots in one picture: leave --grid and --both out")
+        if self.both and self.physics == "fast":
+            raise UserError("--both shows both physics: leave --physics fast out")
         if self.both and self.grid != "1x1":
             raise UserError(f"--both shows one environment in both physics: leave --grid {self.grid} out")
         return (2, 1) if self.both else (int(found[1]), int(found[2]))
@@ -104,9 +106,8 @@ class RenderConfig:
                 raise UserError(f"{name} must be from {SIZES[0]} to {SIZES[1]} pixels, not {size}")
             if size % cells:
                 fits = max(size - size % cells, cells)
-                raise UserError(
-                    f"{name} must be a multiple of {cells} for a grid of {self.grid}, not {size}: write {fits}"
-                )
+                what = "--both" if self.both else f"a grid of {self.grid}"
+                raise UserError(f"{name} must be a multiple of {cells} for {what}, not {size}: write {fits}")
             if kind == ".mp4" and size % 2:
                 raise UserError(f"{name} must be even for .mp4, not {size}: write {size + 1}")
 

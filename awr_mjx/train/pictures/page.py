@@ -76,7 +76,9 @@ class Page:
     def _build(self, values: bool) -> None:
         gui = self._server.gui
         gui.configure_theme(show_logo=False, show_share_button=False)
-        gui.set_panel_label(f"{self._task}, {self._run.name}" if self._run else self._task)
+        gui.set_panel_label(
+            f"{self._task}, {self._run.name}" if self._run and self._run.name != self._task else self._task
+        )
         gui.main_panel.dock_right()
         self._status = gui.add_html("")
         self._buttons = gui.add_button_group("Time", ["Pause", "Step", "Reset"])

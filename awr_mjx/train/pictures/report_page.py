@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable
 from typing import Any
 
+from awr_mjx.train.console import commands
 from awr_mjx.train.engine import config as settings
 from awr_mjx.train.engine.metrics_log import step_of
 from awr_mjx.train.pictures import theme
@@ -159,7 +160,7 @@ def _resumed(run: Run) -> list[str]:
 def _commands(runs: list[Run]) -> str:
     """The command lines, those of many runs behind a fold."""
     lines = [
-        (run.name, ["python", "-m", "train.main", *map(str, start["argv"])])
+        (run.name, [commands.SCRIPT, "train", *map(str, start["argv"])])
         for run in runs
         for start in _starts(run)
         if isinstance(start.get("argv"), list)

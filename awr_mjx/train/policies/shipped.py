@@ -49,6 +49,12 @@ def find(place: pathlib.Path, step: Step = None, moved: Moved = STAYED) -> Playe
     return read(FOLDER / f"{place}.npz" if str(place) in names() else place)
 
 
+def refuse(run: pathlib.Path) -> None:
+    """Raises UserError if `run`, where a run folder is wanted, is what a policy is called here."""
+    if not run.exists() and str(run) in names():
+        raise UserError(f"{run} is a policy that comes with the project, as {FOLDER / run}.npz: name a run folder")
+
+
 def read(path: pathlib.Path) -> Player:
     """The policy of an exported .npz file, in the task that it is for.
 

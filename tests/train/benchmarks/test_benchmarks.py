@@ -66,6 +66,7 @@ def test_the_fast_physics_has_columns_of_its_own() -> None:
     cells = {str(column.header): list(column.cells) for column in shown.columns}
     assert cells["to 11"] == ["2.0 min, 2.00M"] and cells["fast physics: to 11"] == ["1.0 min, 1.00M"]
     assert (cells["final"], cells["fast physics: final"]) == (["12"], ["13"])
+    assert train.summarise(curve, levels)["reached_fast"]["11"]["mode_return_fast"] == 12.0
     for point in curve:
         del point["mode_return_fast"]
     shown = train.table(config, levels, {"seed-0": train.summarise(curve, levels)})

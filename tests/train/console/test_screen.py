@@ -173,6 +173,25 @@ def test_a_pipe_that_is_closed_has_a_status_of_its_own(monkeypatch: pytest.Monke
     stream.close()
 
 
+def test_in_a_pipe_a_long_wait_has_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(screen, "BUSY_SECONDS", 0.1)
+    shown = Screen(None, 3.0)
+    said = ""
+    with shown.busy("evaluating"):
+        end = time.monotonic() + 60
+        while not said and time.monotonic() < end:
+            time.sleep(0.02)
+            said = capsys.readouterr().out
+    assert said == "evaluating ...\n"
+    with shown.busy("compiling", said=True):
+        time.sleep(0.3)
+    monkeypatch.setattr(screen, "BUSY_SECONDS", 0.5)
+    with shown.busy("saving"):
+        pass
+    time.sleep(0.7)
+    assert not capsys.readouterr().out
+
+
 def test_what_it_waits_for_takes_the_place_of_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """And in the end nothing of the line that moves is left, in which the newest mode return is not."""
     monkeypatch.setenv("COLUMNS", "120")

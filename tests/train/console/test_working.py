@@ -19,11 +19,29 @@ def test_a_pipe_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> Non
     for i in working.track(range(4), "drawing ant.mp4"):
         if i == 0:
             _until(pipe, "drawing ant.mp4 ...")
-        if i == 2:
-            _until(pipe, "50%")
+        if i == 1:
+            _until(pipe, "25%")
+        if i == 3:
+            _until(pipe, "75%")
     lines = pipe.getvalue().splitlines()
-    assert lines[0] == "drawing ant.mp4 ..."
-    assert any(re.fullmatch(r"drawing ant\.mp4: 50%, \d+:\d\d left", line) for line in lines), lines
+    assert lines[0] == "drawing ant.mp4 ..." and "drawing ant.mp4: 25%" in lines
+    assert any(re.fullmatch(r"drawing ant\.mp4: 75%, \d+:\d\d left", line) for line in lines), lines
+
+
+def test_the_first_of_it_says_nothing_of_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is compiled, which takes longest."""
+    monkeypatch.setattr(working, "FIRST", 0.1)
+    monkeypatch.setattr(working, "BETWEEN", 0.1)
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", pipe)
+    with working.working("playing", 1000) as tell:
+        time.sleep(1.5)
+        tell(1)
+        _until(pipe, "0%")
+        tell(999)
+        _until(pipe, "100%")
+    (last, *_) = [line for line in pipe.getvalue().splitlines() if "left" in line]
+    assert last == "playing: 100%, 0:00 left"
 
 
 def _until(pipe: io.StringIO, words: str) -> None:

@@ -106,7 +106,8 @@ def test_many_policies_are_played_at_once_as_each_alone() -> None:
     found = together.each(lambda: False, policies, many, keys)
     assert found and len({tuple(one.lengths.tolist()) for one in found}) > 1
     for i, one in enumerate(found):
-        alone = Evaluator(task, of, 2)(*jax.tree.map(operator.itemgetter(i), (policies, many)), keys[i])
+        policy, its = jax.tree.map(operator.itemgetter(i), (policies, many))
+        alone = Evaluator(task, of, 2)(policy, its, keys[i])
         np.testing.assert_array_equal(one.lengths, alone.lengths)
         np.testing.assert_allclose(one.returns, alone.returns, rtol=1e-5)
     assert together.each(lambda: True, policies, many, keys) is None

@@ -229,7 +229,14 @@ def test_one_that_a_stop_has_broken_off_is_made_up_for(
 @pytest.mark.parametrize("apart", [False, True])
 def test_one_that_raises_is_a_warning(apart: bool, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluations, "apart", lambda: apart)
-    monkeypatch.setattr(Truth, "begin", mock.Mock(side_effect=ZeroDivisionError("mine")))
+    moved = Truth.step
+
+    def breaks(self: Truth, state: State, action: jax.Array, which: np.ndarray) -> State:
+        if which.any():
+            raise ZeroDivisionError("mine")
+        return moved(self, state, action, which)
+
+    monkeypatch.setattr(Truth, "step", breaks)
     run, words = tmp_path / "run", "broken task: its exact physics raises ZeroDivisionError: mine"
     said = trained(run, 4, "--num_evals", 2)
     assert f"warning: the evaluation at {2 * ITERATION} env steps broke off: {words}" in said
@@ -244,7 +251,12 @@ class Changing(Truth):
     played = 0
 
     def begin(self, state: State) -> None:
-        Changing.played += 1
+        self._fresh = True
+
+    def step(self, state: State, action: jax.Array, which: np.ndarray) -> State:
+        Changing.played += self._fresh and bool(which.any())  # not where it is only compiled
+        self._fresh = self._fresh and not which.any()
+        return super().step(state, action, which)
 
 
 class Falling(Changing):
@@ -288,5 +300,10 @@ def test_episodes_that_break_are_no_measure(tmp_path: pathlib.Path, monkeypatch:
 
 
 def test_more_robots_than_memory_has_room_for_are_refused(tmp_path: pathlib.Path) -> None:
-    trained(tmp_path / "run", 1, "--num_evals", 1)
-    runs.refused(runs.here(evaluate.main, "--run", tmp_path / "run", "--episodes", 4097), "at most 4,096 episodes")
+    """And what a resume asked for in vain is not a setting of the run."""
+    run, most = tmp_path / "run", "at most 4,096 episodes"
+    trained(run, 1, "--num_evals", 1)
+    runs.refused(runs.here(evaluate.main, "--run", run, "--episodes", 4097), most, "lower --episodes")
+    before, longer = (run / "config.json").read_text(), ("--num_steps", 2 * ITERATION)
+    runs.refused(runs.here(main.main, "--resume", run, *longer, "--eval_envs", 4097), most, "lower --eval_envs")
+    assert (run / "config.json").read_text() == before and (run / "summary.json").is_file()

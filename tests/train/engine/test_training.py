@@ -175,6 +175,8 @@ def test_a_full_disk_never_stops_training(tmp_path: pathlib.Path) -> None:
     assert "Traceback" not in done.stderr
     words = done.stdout + done.stderr
     assert f"{steps:,} env steps: mode return" in words
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith(f"error: {steps:,} of {steps:,} env steps")
+    assert "are not saved" in done.stderr.splitlines()[-1] and "ship:" not in words
     assert words.count("a checkpoint could not be saved") >= 2
     for what in ("metrics.jsonl", "TensorBoard"):
         (line,) = [line for line in words.splitlines() if what in line]

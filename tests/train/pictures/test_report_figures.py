@@ -1,5 +1,6 @@
 """A report's figures: what they show of runs, what they say is healthy, and that nothing is cut off."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,11 @@ def test_the_band_of_one_run_is_the_std_of_its_episodes() -> None:
     (axis,) = drawn.axes
     assert edges(axis) == ([80.0, 280.0, 180.0], [120.0, 320.0, 220.0])
     assert "±" in figures.curves_words({"a": [run_of("a", [1.0, 2.0])]})
+    assert "in the physics of training" not in figures.curves_words({"a": [run_of("a", [1.0, 2.0])]})
+    fast = dataclasses.replace(run_of("a", [1.0, 2.0]), settings={"eval_physics": "fast", "eval_envs": 64, "seed": 0})
+    assert "64 whole episodes of the most likely action, in the physics of training." in figures.curves_words(
+        {"a": [fast]}
+    )
     (minutes,) = axis.child_axes  # of training, along the top
     drawn.draw_without_rendering()
     assert minutes.get_xlabel() == "minutes of training"
