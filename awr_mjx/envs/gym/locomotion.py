@@ -133,7 +133,7 @@ class Hopper(GymTask):
 
     asset = "hopper.xml"
     exact_frame_skip = 4
-    fast = Fast(timestep=0.004, touching=("foot_geom",))
+    fast = Fast(timestep=0.004, touching=("foot_geom",), iterations=3, ls_iterations=6, midpoint=True)
 
     def is_healthy(self, qpos: jax.Array, qvel: jax.Array) -> jax.Array:
         """Returns bool []: upright, high enough, no number wild."""
