@@ -177,13 +177,13 @@ def _factory(name: str) -> Callable[..., Env]:
         if name in _FACTORIES:
             return _FACTORIES[name][0]
     near = difflib.get_close_matches(name, [*known, *_GYMNASIUM], n=3)
-    hint = f": did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {', '.join(known)}"
     own = "; tasks of your own need --tasks FILE.py"
     if (slash and family in FAMILIES) or set(known) - _OURS:
         own = ""
     elif own_tasks.read_so_far:
         own = f"; {own_tasks.read_so_far[-1].name} registers none"
-    raise UnknownTask(f"unknown task {name!r}{hint} (known: {', '.join(known)}{own})")
+    raise UnknownTask(f"unknown task {name!r}: {hint}{own}")
 
 
 def _changed(options: TaskOptions) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 from awr_mjx.envs import registry
 from awr_mjx.envs.base import State
 from awr_mjx.train import check
+from tests.runs import here
 from tests.tasks import Broken, Walk
 from tests.trained import pendulum_run, python, refusal  # noqa: F401
 
@@ -34,6 +35,20 @@ def test_a_check_sees_what_is_wrong(task: registry.Env, broken: bool, starts: in
     assert check.fault(found) == broken
     assert found["starts"] >= starts if starts == 64 else found["starts"] == starts
     assert found["repeat_chance"] == pytest.approx({64: 0.0, 4: 0.52, 1: 1.0}[starts], abs=0.15 * (starts == 4))
+
+
+class Over(Walk):
+    """Every step ends the episode, as where `done` says that it is not done."""
+
+    def step(self, state: State, action: jax.Array) -> State:
+        return super().step(state, action).replace(done=jnp.ones(()))  # type: ignore[attr-defined,no-any-return]
+
+
+def test_episodes_of_one_step_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_FACTORIES", {"over": (Over, ""), "walk": (Walk, "")})
+    done = here(check.main, "--env", "over,walk", "--steps", 100)
+    (note,) = [line for line in done.stdout.splitlines() if "first step" in line]
+    assert note == "over: every episode ends in its first step: is done the wrong way round?"
 
 
 @pytest.mark.parametrize(

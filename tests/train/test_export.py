@@ -215,6 +215,7 @@ def test_export_refuses(
 
 def test_folder_that_is_no_run_is_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"{tmp_path} is not a run folder" in refusal(monkeypatch, export, "--run", tmp_path)
+    assert "ant is a policy that comes with the project" in refusal(monkeypatch, export, "--run", "ant")
 
 
 @pytest.mark.parametrize("kind", list(formats.KINDS))

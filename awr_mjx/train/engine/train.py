@@ -120,7 +120,7 @@ def _compiled(loop: Loop | StaticLoop | Many, plan: memory.MemoryPlan, screen: S
       UserError: if it does not fit into the memory of the `plan`.
     """
     screen.say(f"memory: {plan}")
-    screen.say("compiling: up to a minute the first time, seconds after that")
+    screen.say("compiling: a minute or so the first time, seconds after that")
     begun_at = time.monotonic()
     with screen.busy("compiling", said=True):
         epoch, workspace = loop.compile()

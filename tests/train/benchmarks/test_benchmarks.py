@@ -2,18 +2,21 @@
 
 import importlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from matplotlib.figure import Figure
 from rich.table import Table
 
 from awr_mjx.train.benchmarks import ablations, campaign, peers, plots, results, train
 from awr_mjx.train.console.errors import UserError
+from tests.trained import wait_for
 
 SECONDS = {f"{name}_seconds": 60.0 for name in train.SECONDS}
 TRAINED = {"mode_return": 7.0, "env_steps": 1000.0, "gradient_steps": 100.0, **SECONDS}
@@ -187,6 +190,17 @@ def test_training_is_measured(tmp_path: pathlib.Path) -> None:
     assert one["seconds"]["train"] >= 1.2  # 0.02 minutes
     assert one["seconds"]["wall"] >= sum(one["seconds"][name] for name in ("train", "evaluate", "save", "compile"))
     assert one["env_steps"] == pytest.approx(one["env_steps_per_second"] * one["seconds"]["train"])
+
+
+def test_what_is_terminated_leaves_no_training_behind(tmp_path: pathlib.Path) -> None:
+    command = [sys.executable, "-m", "train.benchmark", "gpu", "--env", "cartpole", "--out", str(tmp_path / "a.json")]
+    with subprocess.Popen(command, env=os.environ | {"TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE) as process:
+        wait_for(lambda: any(tmp_path.glob("*/run/config.json")))
+        process.terminate()
+        assert process.wait(60) == 143
+        assert process.stderr and b"no accelerator" in process.stderr.read()
+    assert not list(tmp_path.iterdir())
+    assert not [one.pid for one in psutil.process_iter(["cmdline"]) if str(tmp_path) in str(one.info["cmdline"])]
 
 
 @pytest.mark.parametrize(

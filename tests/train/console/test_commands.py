@@ -55,6 +55,8 @@ def call(folder: pathlib.Path, *args: object) -> subprocess.CompletedProcess[str
 def test_own_tasks_in_a_folder_with_files_called_as_ours(folder: pathlib.Path) -> None:
     done = call(folder, "train", "--tasks", "mine.py", *SMALL, "--run_dir", "run")
     assert done.returncode == 0, done.stderr
+    argv = json.loads((folder / "run" / "config.json").read_text())["about"]["argv"]
+    assert argv[:2] == ["--tasks", str(folder / "mine.py")]  # it was asked for so, wherever one asks again
     done = call(folder, "evaluate", "--run", "run", "--episodes", 2, "--tasks=mine.py")
     assert done.returncode == 0, done.stderr
     assert json.loads((folder / "run" / "evaluation.json").read_text())["env"] == "mine"
@@ -91,6 +93,7 @@ def test_a_wrong_command_gets_the_nearest(monkeypatch: pytest.MonkeyPatch) -> No
         ("x = 1\nimport unreadable_of_mine", "unreadable_of_mine.py, line 3: SyntaxError"),
         ("x = 1\nexec('y = (')", "mine.py, line 2: SyntaxError"),
         ("x = '\0'", "mine.py: SyntaxError: source code string cannot contain null bytes"),
+        ("x = 1", "; mine.py registers none"),
         (
             "from awr_mjx.envs import registry\nregistry.register('ant', dict)",
             "mine.py, line 2: BrokenTask: 'ant' is a task of this project",
@@ -101,6 +104,7 @@ def test_a_file_of_tasks_that_cannot_be_read_is_one_line(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, text: str | None, words: str
 ) -> None:
     monkeypatch.setattr(own_tasks, "_unread", [])
+    monkeypatch.setattr(own_tasks, "read_so_far", [])
     if text:
         (tmp_path / "mine.py").write_text(text)
         (tmp_path / "unreadable_of_mine.py").write_text("\n\ndef f(:")
