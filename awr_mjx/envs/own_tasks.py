@@ -13,7 +13,7 @@ GROUP = "awr_mjx.tasks"  # of entry points; each names a module that registers t
 _unread: list[pathlib.Path] = []
 _imported: set[str] = set()
 _reading: list[pathlib.Path] = []
-read_so_far: list[pathlib.Path] = []
+read_so_far: list[pathlib.Path] = []  # to say of one in vain that it registers nothing
 
 
 def read_later(path: pathlib.Path) -> None:

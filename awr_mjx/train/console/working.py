@@ -59,10 +59,10 @@ def _lines(out: IO[str], words: str, total: float | None, done: list[float], ove
         wait, now, seen = BETWEEN, time.monotonic(), done[0]
         if seen and not first:
             first, since = seen, now
-        share, line = f"{words}: {seen / total:.0%}" if total and seen else "", f"{words} ..."
+        line = f"{words}: {seen / total:.0%}" if total and seen else f"{words} ..."
         if total and seen > first:
-            share += f", {duration((now - since) * (total - seen) / (seen - first))} left"
-        out.write(f"{share or line}\n")
+            line += f", {duration((now - since) * (total - seen) / (seen - first))} left"
+        out.write(f"{line}\n")
         out.flush()
 
 
