@@ -41,7 +41,7 @@ class Over(Walk):
     """Every step ends the episode, as where `done` says that it is not done."""
 
     def step(self, state: State, action: jax.Array) -> State:
-        return super().step(state, action).replace(done=jnp.ones(()))  # type: ignore[attr-defined,no-any-return]
+        return super().step(state, action).replace(done=jnp.ones(()))  # type: ignore[attr-defined]
 
 
 def test_episodes_of_one_step_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
