@@ -52,6 +52,7 @@ def test_another_version_of_gymnasiums_is_not_taken_for_ours() -> None:
 def own(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is registered in a test is forgotten after it."""
     monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
+    monkeypatch.setattr(registry.own_tasks, "read_so_far", [])
 
 
 def test_a_user_can_register_a_task_and_anew(own: None) -> None:

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import pytest
 
 from awr_mjx.envs import registry
-from awr_mjx.train import evaluate
+from awr_mjx.train import evaluate, main
 from awr_mjx.train.console import files
 from awr_mjx.train.console.errors import UserError
 from tests import runs
 from tests.tasks import Broken
+from tests.train.engine.test_evaluations import GATE, ITERATION, Approximate, trained
 from tests.trained import ended, refusal
 
 
@@ -112,3 +113,15 @@ def test_what_makes_no_sense_is_refused(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, args: tuple[object, ...], words: str
 ) -> None:
     assert words in refusal(monkeypatch, evaluate, "--run", tmp_path, *args)
+
+
+def test_more_robots_than_memory_has_room_for_are_refused(tmp_path: pathlib.Path) -> None:
+    """And what a resume asked for in vain is not a setting of the run."""
+    run, most = tmp_path / "run", "at most 4,096 episodes"
+    registry.register("approximate", lambda: Approximate(bound=99.0))
+    GATE.set()
+    trained(run, 1, "--num_evals", 1)
+    runs.refused(runs.here(evaluate.main, "--run", run, "--episodes", 4097), most, "lower --episodes")
+    before, longer = (run / "config.json").read_text(), ("--num_steps", 2 * ITERATION)
+    runs.refused(runs.here(main.main, "--resume", run, *longer, "--eval_envs", 4097), most, "lower --eval_envs")
+    assert (run / "config.json").read_text() == before and (run / "summary.json").is_file()

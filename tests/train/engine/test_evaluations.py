@@ -297,13 +297,3 @@ def test_episodes_that_break_are_no_measure(tmp_path: pathlib.Path, monkeypatch:
     assert "warning: 4 of 4 episodes were ended by a step that broke the task" in said
     assert restoring.mode_returns(tmp_path / "run").keys() == {2 * ITERATION}
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["best_mode_return"] == first["mode_return"]
-
-
-def test_more_robots_than_memory_has_room_for_are_refused(tmp_path: pathlib.Path) -> None:
-    """And what a resume asked for in vain is not a setting of the run."""
-    run, most = tmp_path / "run", "at most 4,096 episodes"
-    trained(run, 1, "--num_evals", 1)
-    runs.refused(runs.here(evaluate.main, "--run", run, "--episodes", 4097), most, "lower --episodes")
-    before, longer = (run / "config.json").read_text(), ("--num_steps", 2 * ITERATION)
-    runs.refused(runs.here(main.main, "--resume", run, *longer, "--eval_envs", 4097), most, "lower --eval_envs")
-    assert (run / "config.json").read_text() == before and (run / "summary.json").is_file()
